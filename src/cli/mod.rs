@@ -1,0 +1,1 @@
+//! What an operator types: arguments to actions, one file a subcommand.

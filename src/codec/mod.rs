@@ -1,0 +1,1 @@
+//! Bytes to requests and replies and back, per protocol. Pure.

@@ -1,0 +1,1 @@
+//! Noteworthy happenings: one function each, which logs and counts.

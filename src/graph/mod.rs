@@ -1,0 +1,1 @@
+//! The inference graph: plan and walk. Pure; never names Kafka.

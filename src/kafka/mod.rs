@@ -1,0 +1,1 @@
+//! The broker's side: clients, assignment, positions, acknowledgements, outputs.

@@ -1,0 +1,1 @@
+//! One call to one endpoint: transport, errors, retries, health. Never names the graph.
