@@ -1,1 +1,5 @@
 //! The broker's side: clients, assignment, positions, acknowledgements, outputs.
+
+pub mod offsets;
+pub mod order;
+pub mod partition;
