@@ -1,0 +1,1 @@
+//! Tests of the REST client, on real sockets of this thread.
