@@ -12,6 +12,8 @@ pub mod paths;
 mod reply;
 pub mod rest;
 pub mod retry;
+#[cfg(test)]
+mod stub;
 mod wire;
 
 pub use error::{CallError, Class};

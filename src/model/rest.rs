@@ -189,7 +189,10 @@ fn client(connect: Connect, limit: usize, connect_timeout: Duration) -> Client {
 fn frozen(client: &Client, node: &Node, method: Method, path: &str) -> Result<FrozenClientRequest, String> {
     let endpoint = node.endpoint.to_string();
     let uri: Uri = format!("http://{endpoint}{path}").parse().map_err(|error| format!("{error}"))?;
-    if uri.host().is_none_or(str::is_empty) || uri.authority().is_none_or(|authority| authority.as_str() != endpoint) {
+    let address = wire::literal(&node.endpoint.host, node.endpoint.port);
+    // What parses may still be something else: `user@host`, a path in the host, brackets around what is no address.
+    let host = uri.host().unwrap_or("").trim_matches(['[', ']']);
+    if host.is_empty() || host != node.endpoint.host || (host.contains(':') && address.is_none()) {
         return Err("the host is not a name or address".into());
     }
     let mut request = client
@@ -198,7 +201,7 @@ fn frozen(client: &Client, node: &Node, method: Method, path: &str) -> Result<Fr
         .insert_header((USER_AGENT, concat!("millrace/", env!("CARGO_PKG_VERSION"))))
         // Bytes are passed on as they come.
         .no_decompress();
-    if let Some(address) = wire::literal(&node.endpoint.host, node.endpoint.port) {
+    if let Some(address) = address {
         request = request.address(address);
     }
     request.freeze().map_err(|error| error.to_string())
