@@ -1,5 +1,8 @@
 //! The broker's side: clients, assignment, positions, acknowledgements, outputs.
 
+pub mod dead_letter;
 pub mod offsets;
 pub mod order;
+pub mod outcome;
+pub mod output;
 pub mod partition;
