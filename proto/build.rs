@@ -1,6 +1,7 @@
 //! Makes Rust of the `.proto` files. protox parses them, so no `protoc` has to be installed.
 
-use std::{error::Error, path::Path};
+use std::error::Error;
+use std::path::Path;
 
 const FILES: [&str; 4] = ["tensorflow.proto", "tensorflow_serving.proto", "seldon.proto", "inference.proto"];
 

@@ -1,10 +1,8 @@
 //! A client talks to a double of a server: the services have the names of the wire, and a double writes only what it needs.
 
-use millrace_proto::{
-    inference::{self, grpc_inference_service_client, grpc_inference_service_server},
-    seldon,
-    tensorflow_serving::{self as serving, model_service_server, prediction_service_client, prediction_service_server},
-};
+use millrace_proto::inference::{grpc_inference_service_client, grpc_inference_service_server};
+use millrace_proto::tensorflow_serving::{model_service_server, prediction_service_client, prediction_service_server};
+use millrace_proto::{inference, seldon, tensorflow_serving as serving};
 use tonic::{Code, Request, Response, Status, async_trait};
 
 #[derive(Clone)]

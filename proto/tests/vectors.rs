@@ -1,14 +1,13 @@
 //! The vectors decode as their types, come out of an encoding as they went in, and nothing of them is lost.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Debug,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use millrace_proto::{ProtoName, inference, seldon, tensorflow_serving as serving};
+use millrace_proto::tensorflow_serving as serving;
+use millrace_proto::{ProtoName, inference, seldon};
 use prost::Message;
 
 /// What an encoder of this type would not write: their length may change.
