@@ -228,10 +228,10 @@ fn untidy(sources: &[Source]) -> Vec<String> {
             complain(1, "the rule: a module opens with //! and says what it is for");
         }
         let code = source.code();
-        for attribute in ["[allow(", "[expect("] {
-            for (at, _) in code.match_indices(attribute) {
-                let lints = &code[at..at + matching(&code[at..], '[', ']')];
-                if words(lints, "reason").next().is_none() {
+        for mark in ["[allow(", "[expect("] {
+            for (at, _) in code.match_indices(mark) {
+                let attribute = &code[at..at + matching(&code[at..], '[', ']')];
+                if words(attribute, "reason").next().is_none() {
                     complain(line_of(&code, at), "the rule: an allowed lint gives its reason");
                 }
             }
