@@ -135,7 +135,7 @@ fn character(rest: &str) -> usize {
     chars.next().filter(|&(_, c)| c == '\'').map_or(0, |(at, _)| at + 1)
 }
 
-/// Blanks `#[cfg(test)] mod name { … }`.
+/// Blanks `#[cfg(test)] mod name { … }`, whatever its visibility.
 fn without_tests(code: &str) -> String {
     const MARK: &str = "#[cfg(test)]";
     let mut out = code.to_owned();
@@ -144,7 +144,8 @@ fn without_tests(code: &str) -> String {
         from = start + MARK.len();
         let item = out[from..].trim_start();
         let opening = out[from..].find(['{', ';']).map(|at| from + at);
-        if let Some(open) = opening.filter(|&at| item.starts_with("mod ") && out[at..].starts_with('{')) {
+        let is_module = item[..item.find(['{', ';']).unwrap_or(0)].split_whitespace().rev().nth(1) == Some("mod");
+        if let Some(open) = opening.filter(|&at| is_module && out[at..].starts_with('{')) {
             let end = open + matching(&out[open..], '{', '}');
             let blanked: String = out[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
             // Comments and strings are gone, but a name may still have letters of several bytes.
@@ -188,6 +189,10 @@ pub(crate) fn crate_paths(module: &[String], code: &str) -> Vec<(usize, Vec<Stri
     for start in ["crate", "millrace", "super"] {
         for at in words(code, start) {
             let Some(mut rest) = code[at + start.len()..].strip_prefix("::") else { continue };
+            // `pub(in crate::a)` names who may see, not what is used.
+            if code[..at].ends_with("(in ") {
+                continue;
+            }
             let mut base: &[String] = &[];
             if start == "super" {
                 if code[..at].ends_with("super::") {
