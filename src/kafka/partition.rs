@@ -333,3 +333,6 @@ impl<T> Partition<T> {
         commands.push(Command::Start(seq));
     }
 }
+
+#[cfg(test)]
+mod tests;
