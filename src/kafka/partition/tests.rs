@@ -87,6 +87,15 @@ fn a_key_goes_on_when_the_outcome_is_enqueued_and_the_commit_waits_for_the_ack()
 }
 
 #[test]
+fn an_ack_that_overtakes_the_word_enqueued_frees_lane_and_room_once() {
+    let mut bench = Bench::new(Order::Partition, 1);
+    assert_eq!(bench.read(&["a", "b"]), [start(0)]);
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1), start(1)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), []);
+    assert_eq!((bench.room.records, bench.partition.running()), (0, 1));
+}
+
+#[test]
 fn an_event_of_another_epoch_changes_nothing() {
     let mut bench = Bench::new(Order::Key, 1);
     bench.read(&["a"]);
@@ -139,6 +148,16 @@ fn a_suspect_runs_alone_and_is_given_up_at_its_second_panic() {
     assert_eq!(bench.panicked(1), [give_up(1)]);
     assert_eq!(bench.say(Event::Enqueued(Seq(1))), [start(3), start(2)]);
     assert_eq!(bench.say(Event::Acked(Seq(1))), [commit(2)]);
+}
+
+#[test]
+fn draining_starts_nothing_and_commits_before_it_says_drained() {
+    let mut bench = Bench::new(Order::Partition, 9);
+    bench.read(&["a", "b"]);
+    assert_eq!(bench.say(Event::Drain), []);
+    assert_eq!(bench.partition.may_read(&mut bench.room), 0);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), []);
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1), Command::Drained]);
 }
 
 #[test]
