@@ -60,14 +60,15 @@ impl Lanes {
         Self::queue(entry, unordered, &mut self.ready, lane);
     }
 
-    /// A record has to run again: first in its lane. `left` tells whether [`Lanes::left`] was said of it before.
+    /// A record has to run again: in its lane, before all that were read after it. `left` tells whether [`Lanes::left`] was said of it before.
     pub fn again(&mut self, lane: LaneId, seq: Seq, left: bool) {
         let unordered = self.order == Order::None;
         let entry = self.lanes.entry(lane.clone()).or_default();
         if !left {
             entry.running = entry.running.saturating_sub(1);
         }
-        entry.waiting.push_front(seq);
+        let place = entry.waiting.partition_point(|other| *other < seq);
+        entry.waiting.insert(place, seq);
         Self::queue(entry, unordered, &mut self.ready, lane);
     }
 
@@ -144,6 +145,22 @@ mod tests {
         push(&mut lanes, 1, Some("a"));
         assert_eq!(start_all(&mut lanes), [0]);
         lanes.again(key("a"), Seq(0), false);
+        assert_eq!(start_all(&mut lanes), [0]);
+        lanes.left(key("a"));
+        assert_eq!(start_all(&mut lanes), [1]);
+    }
+
+    #[test]
+    fn records_that_run_again_keep_their_read_order_whichever_comes_back_first() {
+        let mut lanes = Lanes::new(Order::Key);
+        for seq in 0..3 {
+            push(&mut lanes, seq, Some("a"));
+        }
+        assert_eq!(lanes.start(), Some(Seq(0)));
+        lanes.left(key("a"));
+        assert_eq!(lanes.start(), Some(Seq(1)));
+        lanes.again(key("a"), Seq(0), true);
+        lanes.again(key("a"), Seq(1), false);
         assert_eq!(start_all(&mut lanes), [0]);
         lanes.left(key("a"));
         assert_eq!(start_all(&mut lanes), [1]);

@@ -108,6 +108,18 @@ fn an_event_of_another_epoch_changes_nothing() {
 }
 
 #[test]
+fn undelivered_outcomes_of_a_key_are_run_again_in_read_order() {
+    let mut bench = Bench::new(Order::Key, 1);
+    bench.read(&["a", "a", "a"]);
+    bench.say(Event::Enqueued(Seq(0)));
+    bench.say(Event::Enqueued(Seq(1)));
+    assert_eq!(bench.say(Event::Undelivered(Seq(0))), []);
+    assert_eq!(bench.say(Event::Undelivered(Seq(1))), []);
+    assert_eq!(bench.say(Event::Enqueued(Seq(2))), [start(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+}
+
+#[test]
 fn without_room_it_says_so_and_goes_on_at_the_next_pump() {
     let mut bench = Bench::new(Order::None, 0);
     assert_eq!(bench.read(&["a"]), [Command::Starved]);
