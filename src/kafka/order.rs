@@ -33,14 +33,14 @@ struct Lane {
 #[derive(Debug)]
 pub struct Lanes {
     order: Order,
-    lanes: HashMap<LaneId, Lane>,
+    by_id: HashMap<LaneId, Lane>,
     ready: VecDeque<LaneId>,
 }
 
 impl Lanes {
     /// No records yet.
     pub fn new(order: Order) -> Self {
-        Self { order, lanes: HashMap::new(), ready: VecDeque::new() }
+        Self { order, by_id: HashMap::new(), ready: VecDeque::new() }
     }
 
     /// The lane of a record.
@@ -55,7 +55,7 @@ impl Lanes {
     /// A record was read: it waits behind those of its lane.
     pub fn push(&mut self, lane: LaneId, seq: Seq) {
         let unordered = self.order == Order::None;
-        let entry = self.lanes.entry(lane.clone()).or_default();
+        let entry = self.by_id.entry(lane.clone()).or_default();
         entry.waiting.push_back(seq);
         Self::queue(entry, unordered, &mut self.ready, lane);
     }
@@ -63,7 +63,7 @@ impl Lanes {
     /// A record has to run again: in its lane, before all that were read after it. `left` tells whether [`Lanes::left`] was said of it before.
     pub fn again(&mut self, lane: LaneId, seq: Seq, left: bool) {
         let unordered = self.order == Order::None;
-        let entry = self.lanes.entry(lane.clone()).or_default();
+        let entry = self.by_id.entry(lane.clone()).or_default();
         if !left {
             entry.running = entry.running.saturating_sub(1);
         }
@@ -74,13 +74,13 @@ impl Lanes {
 
     /// The record whose turn it is.
     pub fn peek(&self) -> Option<Seq> {
-        self.ready.front().and_then(|lane| self.lanes.get(lane)).and_then(|lane| lane.waiting.front().copied())
+        self.ready.front().and_then(|lane| self.by_id.get(lane)).and_then(|lane| lane.waiting.front().copied())
     }
 
     /// Starts the record whose turn it is; its lane goes to the end of the line.
     pub fn start(&mut self) -> Option<Seq> {
         let id = self.ready.pop_front()?;
-        let lane = self.lanes.get_mut(&id)?;
+        let lane = self.by_id.get_mut(&id)?;
         lane.queued = false;
         let seq = lane.waiting.pop_front()?;
         lane.running += 1;
@@ -90,10 +90,10 @@ impl Lanes {
 
     /// A started record's outcome has left in order: its lane goes on.
     pub fn left(&mut self, id: LaneId) {
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(lane) = self.by_id.get_mut(&id) else { return };
         lane.running = lane.running.saturating_sub(1);
         if lane.running == 0 && lane.waiting.is_empty() {
-            self.lanes.remove(&id);
+            self.by_id.remove(&id);
         } else {
             Self::queue(lane, self.order == Order::None, &mut self.ready, id);
         }
@@ -192,6 +192,6 @@ mod tests {
         push(&mut lanes, 0, Some("a"));
         lanes.start();
         lanes.left(key("a"));
-        assert!(lanes.lanes.is_empty() && lanes.ready.is_empty());
+        assert!(lanes.by_id.is_empty() && lanes.ready.is_empty());
     }
 }
