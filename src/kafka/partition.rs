@@ -149,15 +149,14 @@ impl<T> Partition<T> {
             Event::Pump => {}
             Event::Drain => self.draining = true,
         }
-        if self.draining {
-            if self.running + self.enqueued == 0 {
-                commands.push(Command::Drained);
-            }
-        } else {
-            self.start_what_may(room, commands);
-        }
+        // Before `Drained`: what is given up is committed first.
         if self.window.safe() != safe {
             commands.push(Command::Commit(self.window.safe()));
+        }
+        if !self.draining {
+            self.start_what_may(room, commands);
+        } else if self.running + self.enqueued == 0 {
+            commands.push(Command::Drained);
         }
         true
     }
@@ -333,3 +332,6 @@ impl<T> Partition<T> {
         commands.push(Command::Start(seq));
     }
 }
+
+#[cfg(test)]
+mod tests;
