@@ -3,3 +3,4 @@
 pub mod dead_letter;
 pub mod outcome;
 pub mod output;
+pub mod topics;
