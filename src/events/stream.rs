@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::time::Instant;
 
+use rdkafka::config::RDKafkaLogLevel;
 use slog::{debug, error, info, trace, warn};
 
 use super::{Events, list};
@@ -100,6 +101,16 @@ impl Events {
         if let Some(suppressed) = limiter.pass(Instant::now()) {
             warn!(self.0.log, "kafka client error"; "client" => client.label(), "error" => %error,
                 "suppressed" => suppressed);
+        }
+    }
+
+    /// A line of the client library's own log. Its errors are told apart by [`Events::client_error`], so nothing here warns.
+    pub fn client_log(&self, client: Client, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Debug => trace!(self.0.log, "kafka client"; "client" => client.label(),
+                "facility" => facility, "message" => message),
+            _ => debug!(self.0.log, "kafka client"; "client" => client.label(), "facility" => facility,
+                "message" => message),
         }
     }
 
