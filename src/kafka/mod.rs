@@ -13,3 +13,4 @@ pub mod sink;
 pub mod source;
 pub mod start;
 pub mod status;
+pub mod topics;
