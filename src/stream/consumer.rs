@@ -22,7 +22,7 @@ use crate::kafka::partition::{Command, Event, Partition as Machine};
 use crate::kafka::permits::Share;
 use crate::kafka::sink::{Settlement, Settlements};
 use crate::kafka::source::{Assigned, ReadEnd};
-use crate::record::{Epoch, NextOffset, Offset, Partition, Record};
+use crate::record::{Epoch, NextOffset, Partition, Record};
 
 mod dispatch;
 mod parts;

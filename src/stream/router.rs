@@ -7,8 +7,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use awc::http::header::HeaderValue;
 use bytes::Bytes;
-use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, Full, ItemId, Permit, Pool, Receive};
+use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, ItemId, Permit, Receive};
 use tokio::time::Instant;
 
 use super::endpoint::{Endpoint, NodeParts};
@@ -16,12 +17,11 @@ use super::journey::{Command, Event, Journey, Rules};
 use super::messages::{Finished, Request, item};
 use super::model_client::{Call, CallGuard, CallId, Called, Probe, Probed, Suspect};
 use super::producer::ProducerActor;
+use crate::codec;
 use crate::config::settings::Protocol;
 use crate::events::Events;
 use crate::graph::NodeId;
-use crate::kafka::dead_letter::Keep;
-use crate::kafka::outcome::Outcome;
-use crate::model::availability::{Ticket, Verdict};
+use crate::model::availability::{Change, Step, Ticket, Verdict};
 use crate::model::error::CallError;
 use crate::model::headers::{CallHeaders, call_headers};
 use crate::model::rest::{CallRequest, Reply};
@@ -55,13 +55,13 @@ struct Flight {
     headers: CallHeaders,
     /// The latest message: the request, or a node's reply to be passed on.
     body: Bytes,
-    content_type: Option<awc::http::header::HeaderValue>,
+    content_type: Option<HeaderValue>,
     /// The call that runs, and the right to run it.
     running: Option<(NodeId, Ticket)>,
     calls: u32,
     item: ItemId,
     /// Its place in the mailbox, kept until it has an outcome.
-    _place: Option<Permit>,
+    place: Option<Permit>,
 }
 
 /// The actor.
@@ -96,126 +96,239 @@ impl RequestRouterActor {
         self.parts.began.elapsed()
     }
 
-    fn step(&mut self, id: u64, event: Event<'_>, ctx: &mut Ctx<'_, Self>) {
+    /// Tells the journey what happened and carries out what it decides. `failure` is what a failed call said.
+    fn step(&mut self, id: u64, event: Event<'_>, failure: Option<(NodeId, &CallError)>, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
         let Some(flight) = self.flights.get_mut(&id) else { return };
         match flight.journey.step(event, now, fastrand::f64(), &self.parts.rules) {
             Command::Nothing => {}
-            Command::Call(node) => {
-                self.endpoints[node.index()].wait(id);
-                self.serve(node, ctx);
-            }
+            Command::Call(node) => self.wait(id, node, ctx),
             Command::CallAfter(node, wait) => {
                 let attempt = flight.journey.failed_attempts() + 1;
-                self.parts.events.retry(&self.endpoints[node.index()].parts.metrics, attempt, wait, &"");
-                ctx.later(wait, move |router, ctx| {
-                    if router.flights.contains_key(&id) {
-                        router.endpoints[node.index()].wait(id);
-                        router.serve(node, ctx);
-                    }
-                });
+                if let Some((_, error)) = failure {
+                    self.parts.events.retry(&self.endpoints[node.index()].parts.metrics, attempt, wait, error);
+                }
+                ctx.later(wait, move |router, ctx| router.wait(id, node, ctx));
             }
             Command::Answer => self.answer(id, ctx),
-            // Failures are seen where the error is at hand.
-            Command::Fail(_) => {}
+            Command::Fail(why) => {
+                if let Some((node, error)) = failure {
+                    self.dead_letter(id, node, error, why, ctx);
+                }
+            }
         }
+    }
+
+    /// A request waits for a call to a node.
+    fn wait(&mut self, id: u64, node: NodeId, ctx: &mut Ctx<'_, Self>) {
+        self.endpoints[node.index()].wait(id);
+        self.serve(node, ctx);
     }
 
     /// Starts the calls that wait for a node, as far as it admits them, in turn.
     fn serve(&mut self, node: NodeId, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
-        while let Some(id) = self.endpoints[node.index()].next() {
-            let Some(flight) = self.flights.get_mut(&id) else {
-                self.endpoints[node.index()].leave();
-                continue;
-            };
-            flight.journey.waits(now);
-            if !flight.request.guard.is_current() {
-                self.endpoints[node.index()].leave();
+        while let Some(id) = self.endpoints[node.index()].first() {
+            let endpoint = &mut self.endpoints[node.index()];
+            let Some(flight) = self.flights.get_mut(&id).filter(|flight| flight.request.guard.is_current()) else {
+                endpoint.leave();
                 self.forget(id);
                 continue;
-            }
-            let endpoint = &mut self.endpoints[node.index()];
+            };
+            // Nothing is paid for waiting; whoever waits goes on waiting when no call may start.
+            flight.journey.waits(now);
             if !endpoint.availability.admits() {
                 return;
             }
-            let place = endpoint.parts.pool.pick().map(|client| (client.clone(), client.try_reserve()));
-            let Some((client, Ok(place))) = place else { return self.plan(ctx) };
+            let Some((client, place)) = endpoint.client() else { return self.plan(ctx) };
             let Some(ticket) = endpoint.availability.start(now) else { return };
             endpoint.leave();
             ctx.at_hand(flight.item);
-            flight.calls += 1;
-            flight.running = Some((node, ticket));
-            let id = CallId { flight: id, call: flight.calls };
-            let headers = match &flight.content_type {
-                Some(content_type) => flight.headers.with_content_type(content_type.clone()),
-                None => flight.headers.clone(),
-            };
-            let request = CallRequest { body: flight.body.clone(), headers, timeout: endpoint.parts.timeout };
-            let guard = CallGuard::new(id, self.address.clone());
+            let call = flight.call(id, node, ticket, endpoint.parts.timeout, &self.address);
             flight.journey.step(Event::Started, now, 0.0, &self.parts.rules);
             // A client that is gone drops the call, whose guard says so.
-            drop(client.send_with(place, Call { guard, item: flight.item, request }));
+            drop(client.send_with(place, call));
         }
     }
 
     fn called(&mut self, called: Called, ctx: &mut Ctx<'_, Self>) {
-        let id = called.id.flight;
-        let Some(flight) = self.flights.get_mut(&id).filter(|flight| flight.calls == called.id.call) else {
+        let CallId { flight: id, call } = called.id;
+        let Some(flight) = self.flights.get_mut(&id).filter(|flight| flight.calls == call) else {
             self.parts.events.late_results_dropped.inc();
             return;
         };
         ctx.at_hand(flight.item);
         let Some((node, ticket)) = flight.running.take() else { return };
-        if !flight.request.guard.is_current() {
-            self.dropped(node, ticket, ctx);
-            self.forget(id);
-            return self.serve(node, ctx);
-        }
+        let current = flight.request.guard.is_current();
+        let (now, endpoint) = (self.parts.began.elapsed(), &mut self.endpoints[node.index()]);
         match called.result {
             None => {
-                self.dropped(node, ticket, ctx);
-                self.step(id, Event::Lost, ctx);
+                endpoint.dropped(ticket, now);
+                self.step(id, Event::Lost, None, ctx);
             }
             Some(Ok(reply)) => {
-                let now = self.now();
-                self.endpoints[node.index()].answered(ticket, now);
-                self.replied(id, node, reply, ctx);
+                endpoint.answered(ticket, now);
+                if current { self.replied(id, node, reply, ctx) } else { self.forget(id) }
             }
-            Some(Err(error)) => self.failed(id, node, ticket, &error, ctx),
+            Some(Err(error)) => {
+                let step = endpoint.failed(ticket, &error, now);
+                let verdict = step.verdict.unwrap_or(Verdict::Costs);
+                self.follow(node, step, Some(&error), ctx);
+                self.step(id, Event::Failed(&error, verdict), Some((node, &error)), ctx);
+            }
         }
         self.serve(node, ctx);
     }
 
     fn replied(&mut self, id: u64, node: NodeId, reply: Reply, ctx: &mut Ctx<'_, Self>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
-        flight.body = reply.body;
         flight.content_type = reply.content_type;
-        let is_last = self.parts.rules.plan.node(node).children.is_empty();
-        if !is_last {
-            match crate::codec::chain(self.parts.protocol, &flight.body) {
+        flight.body = reply.body;
+        if !self.parts.rules.plan.node(node).children.is_empty() {
+            match codec::chain(self.parts.protocol, &flight.body) {
                 Ok(body) => flight.body = body,
                 Err(error) => return self.unchainable(id, node, &error, ctx),
             }
         }
-        self.step(id, Event::Replied, ctx);
+        self.step(id, Event::Replied, None, ctx);
     }
 
-    fn failed(&mut self, id: u64, node: NodeId, ticket: Ticket, error: &CallError, ctx: &mut Ctx<'_, Self>) {
-        let (now, random) = (self.now(), fastrand::f64());
-        let endpoint = &mut self.endpoints[node.index()];
-        let step = endpoint.failed(ticket, error, now, random);
-        self.follow(node, step, error, ctx);
-        let verdict = step.verdict.unwrap_or(Verdict::Costs);
-        let Some(flight) = self.flights.get_mut(&id) else { return };
-        match flight.journey.step(Event::Failed(error, verdict), now, random, &self.parts.rules) {
-            Command::Fail(why) => self.dead_letter(id, node, error, why, ctx),
-            Command::Call(node) => {
-                self.endpoints[node.index()].wait(id);
-                self.serve(node, ctx);
+    /// Does what an endpoint's machine has decided.
+    fn follow(&mut self, node: NodeId, step: Step, error: Option<&CallError>, ctx: &mut Ctx<'_, Self>) {
+        let metrics = &self.endpoints[node.index()].parts.metrics;
+        match step.change {
+            Some(Change::WentDown(_)) => match error {
+                Some(error) => self.parts.events.endpoint_down(metrics, error),
+                None => self.parts.events.endpoint_down(metrics, &"not ready"),
+            },
+            Some(Change::CameUp { after }) => self.parts.events.endpoint_up(metrics, Some(after)),
+            None => {}
+        }
+        if let Some(wait) = step.probe_in {
+            ctx.later(wait, move |router, ctx| router.probe(node, ctx));
+        }
+    }
+
+    fn probe(&mut self, node: NodeId, ctx: &mut Ctx<'_, Self>) {
+        let client = self.endpoints[node.index()].parts.pool.pick();
+        if client.is_none_or(|client| client.tell(Probe).is_err()) {
+            ctx.later(PAUSE, move |router, ctx| router.probe(node, ctx));
+        }
+    }
+
+    /// Tries again soon what nobody could take.
+    fn plan(&mut self, ctx: &mut Ctx<'_, Self>) {
+        if !std::mem::replace(&mut self.planned, true) {
+            ctx.later(PAUSE, |router, ctx| {
+                router.planned = false;
+                router.hand_over(ctx);
+                for node in router.parts.nodes.iter().map(|node| node.id).collect::<Vec<_>>() {
+                    router.serve(node, ctx);
+                }
+            });
+        }
+    }
+
+    /// A request whose owner's life is over: whatever comes of it is late.
+    fn forget(&mut self, id: u64) {
+        if let Some(flight) = self.flights.remove(&id) {
+            self.parts.events.late_results_dropped.inc();
+            flight.request.guard.disarm();
+        }
+    }
+}
+
+impl Flight {
+    /// The call that is due now.
+    fn call(
+        &mut self,
+        id: u64,
+        node: NodeId,
+        ticket: Ticket,
+        timeout: Duration,
+        router: &ActorRef<RequestRouterActor>,
+    ) -> Call {
+        self.calls += 1;
+        self.running = Some((node, ticket));
+        let headers = match &self.content_type {
+            Some(content_type) => self.headers.with_content_type(content_type.clone()),
+            None => self.headers.clone(),
+        };
+        let guard = CallGuard::new(CallId { flight: id, call: self.calls }, router.clone());
+        Call { guard, item: self.item, request: CallRequest { body: self.body.clone(), headers, timeout } }
+    }
+}
+
+impl Actor for RequestRouterActor {
+    fn restarting(&mut self, why: &Ended) {
+        let panic: Arc<str> = why.exit.to_string().into();
+        self.endpoints = self.parts.nodes.iter().map(Endpoint::new).collect();
+        self.planned = false;
+        for (_, flight) in std::mem::take(&mut self.flights) {
+            if why.at_hand == Some(flight.item) {
+                flight.request.guard.suspect(panic.clone());
             }
-            Command::CallAfter(node, wait) => self.call_after(id, node, wait, error, ctx),
-            Command::Answer | Command::Nothing => {}
+        }
+        self.finished.clear();
+    }
+
+    fn observe(&self) -> serde_json::Value {
+        serde_json::json!({
+            "requests": self.flights.len(),
+            "waiting_for_producer": self.finished.len(),
+            "endpoints": self.endpoints.iter().map(Endpoint::observe).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Receive<Request> for RequestRouterActor {
+    fn receive(&mut self, request: Request, ctx: &mut Ctx<'_, Self>) {
+        let item = item(&request.record);
+        ctx.at_hand(item);
+        let puid = std::str::from_utf8(&request.puid).unwrap_or_default();
+        let (headers, left_out) = call_headers(&request.record.headers, puid);
+        if left_out + request.record.unreadable_headers > 0 {
+            self.parts.events.headers_left_out(&request.record, left_out);
+        }
+        let flight = Flight {
+            journey: Journey::new(&self.parts.rules),
+            headers,
+            body: request.body.clone(),
+            content_type: None,
+            running: None,
+            calls: 0,
+            item,
+            place: ctx.take_permit(),
+            request,
+        };
+        let id = self.next_flight;
+        self.next_flight += 1;
+        self.flights.insert(id, flight);
+        self.step(id, Event::Begin, None, ctx);
+    }
+}
+
+impl Receive<Called> for RequestRouterActor {
+    fn receive(&mut self, called: Called, ctx: &mut Ctx<'_, Self>) {
+        self.called(called, ctx);
+    }
+}
+
+impl Receive<Probed> for RequestRouterActor {
+    fn receive(&mut self, probed: Probed, ctx: &mut Ctx<'_, Self>) {
+        let now = self.now();
+        let error = probed.result.as_ref().err();
+        let step = self.endpoints[probed.node.index()].probed(error.is_none(), now);
+        self.follow(probed.node, step, error, ctx);
+        self.serve(probed.node, ctx);
+    }
+}
+
+impl Receive<Suspect> for RequestRouterActor {
+    fn receive(&mut self, suspect: Suspect, _: &mut Ctx<'_, Self>) {
+        let found = self.flights.iter().find(|(_, flight)| flight.item == suspect.item).map(|(id, _)| *id);
+        if let Some(flight) = found.and_then(|id| self.flights.remove(&id)) {
+            flight.request.guard.suspect(suspect.panic);
         }
     }
 }
