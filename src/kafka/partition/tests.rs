@@ -163,6 +163,37 @@ fn a_suspect_runs_alone_and_is_given_up_at_its_second_panic() {
 }
 
 #[test]
+fn a_suspect_that_is_lost_without_a_panic_still_runs_alone() {
+    let mut bench = Bench::new(Order::Key, 9);
+    assert_eq!(bench.read(&["a"]), [start(0)]);
+    assert_eq!(bench.panicked(0), [start(0)]);
+    assert_eq!(bench.read(&["b"]), []);
+    assert_eq!(bench.lost(0), [start(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+}
+
+#[test]
+fn a_suspect_waits_for_an_earlier_record_of_its_lane() {
+    let mut bench = Bench::new(Order::Partition, 9);
+    bench.read(&["a", "b"]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+    assert_eq!(bench.say(Event::Undelivered(Seq(0))), []);
+    assert_eq!(bench.panicked(1), [start(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+}
+
+#[test]
+fn what_was_given_up_never_runs_again() {
+    let mut bench = Bench::new(Order::Key, 9);
+    bench.read(&["a"]);
+    bench.panicked(0);
+    assert_eq!(bench.panicked(0), [give_up(0)]);
+    assert_eq!(bench.lost(0), [give_up(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), []);
+    assert_eq!(bench.say(Event::Undelivered(Seq(0))), [give_up(0)]);
+}
+
+#[test]
 fn draining_starts_nothing_and_commits_before_it_says_drained() {
     let mut bench = Bench::new(Order::Partition, 9);
     bench.read(&["a", "b"]);
