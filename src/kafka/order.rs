@@ -104,6 +104,21 @@ impl Lanes {
         Some(seq)
     }
 
+    /// A waiting record need not run any more.
+    pub fn withdraw(&mut self, id: &LaneId, seq: Seq) {
+        let Some(lane) = self.by_id.get_mut(id) else { return };
+        lane.waiting.retain(|other| *other != seq);
+        if lane.waiting.is_empty() {
+            if lane.queued {
+                lane.queued = false;
+                self.ready.retain(|other| other != id);
+            }
+            if lane.running == 0 {
+                self.by_id.remove(id);
+            }
+        }
+    }
+
     /// A started record's outcome has left in order: its lane goes on.
     pub fn left(&mut self, id: LaneId) {
         let Some(lane) = self.by_id.get_mut(&id) else { return };
@@ -220,6 +235,8 @@ mod tests {
         push(&mut lanes, 0, Some("a"));
         lanes.start();
         lanes.left(key("a"));
+        push(&mut lanes, 1, Some("b"));
+        lanes.withdraw(&key("b"), Seq(1));
         assert!(lanes.by_id.is_empty() && lanes.ready.is_empty());
     }
 }

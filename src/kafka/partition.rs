@@ -259,7 +259,11 @@ impl<T> Partition<T> {
                 self.lanes.left(entry.lane);
                 self.stopped_running(room);
             }
-            Stage::Waiting => {}
+            // The attempt was given up for lost, and yet the broker has its outcome: nothing is left to run.
+            Stage::Waiting => {
+                self.suspects.remove(&seq);
+                self.lanes.withdraw(&entry.lane, seq);
+            }
         }
         room.give_bytes(entry.bytes);
     }

@@ -96,6 +96,29 @@ fn an_ack_that_overtakes_the_word_enqueued_frees_lane_and_room_once() {
 }
 
 #[test]
+fn a_late_ack_takes_a_waiting_record_out_of_line() {
+    for order in [Order::Partition, Order::Key, Order::None] {
+        let mut bench = Bench::new(order, 1);
+        bench.read(&["a"]);
+        bench.say(Event::Enqueued(Seq(0)));
+        bench.room.take_record();
+        bench.say(Event::Undelivered(Seq(0)));
+        assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1)]);
+        bench.room.give_record();
+        assert_eq!(bench.say(Event::Pump), []);
+        assert_eq!(bench.read(&["a"]), [start(1)]);
+    }
+}
+
+#[test]
+fn a_late_ack_takes_a_suspect_out_of_line() {
+    let mut bench = Bench::new(Order::Key, 9);
+    bench.read(&["a", "b", "a"]);
+    bench.panicked(0);
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1), start(2)]);
+}
+
+#[test]
 fn an_event_of_another_epoch_changes_nothing() {
     let mut bench = Bench::new(Order::Key, 1);
     bench.read(&["a"]);
