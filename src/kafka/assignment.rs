@@ -184,7 +184,8 @@ impl Assignment {
         for (partition, _) in &beginnings {
             self.split(*partition)?;
         }
-        let with_offsets = self.list(&beginnings.iter().map(|(p, beginning)| (*p, beginning.at)).collect::<Vec<_>>())?;
+        let with_offsets =
+            self.list(&beginnings.iter().map(|(p, beginning)| (*p, beginning.at)).collect::<Vec<_>>())?;
         match client.rebalance_protocol() {
             RebalanceProtocol::Cooperative => client.incremental_assign(&with_offsets)?,
             _ => client.assign(&with_offsets)?,

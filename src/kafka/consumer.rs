@@ -203,7 +203,9 @@ impl Running {
                 self.resumes.push(resume);
                 continue;
             }
-            let Err(error) = self.client.context().resume(&self.client, resume.partition, resume.epoch) else { continue };
+            let Err(error) = self.client.context().resume(&self.client, resume.partition, resume.epoch) else {
+                continue;
+            };
             resume.tries += 1;
             if resume.tries >= RESUMES {
                 return Some(Ended::Failed(format!("partition {} cannot be read anew: {error}", resume.partition)));

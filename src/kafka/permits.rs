@@ -77,7 +77,11 @@ impl Share {
     fn wait(flag: &mut bool, pool: &Pool, waits: bool) {
         if *flag != waits {
             *flag = waits;
-            if waits { pool.waiting.fetch_add(1, Relaxed) } else { pool.waiting.fetch_sub(1, Relaxed) };
+            if waits {
+                pool.waiting.fetch_add(1, Relaxed)
+            } else {
+                pool.waiting.fetch_sub(1, Relaxed)
+            };
         }
     }
 }
@@ -86,8 +90,8 @@ impl Room for Share {
     fn take_record(&mut self) -> bool {
         let pool = &self.permits.records;
         let open = pool.is_open_to(self.records, self.waits_for_record, self.permits.partitions.load(Relaxed));
-        let taken = open
-            && pool.used.fetch_update(Relaxed, Relaxed, |used| (used < pool.limit).then_some(used + 1)).is_ok();
+        let taken =
+            open && pool.used.fetch_update(Relaxed, Relaxed, |used| (used < pool.limit).then_some(used + 1)).is_ok();
         Self::wait(&mut self.waits_for_record, pool, !taken);
         self.records += usize::from(taken);
         taken
