@@ -25,10 +25,12 @@ fn limits() -> Limits {
         in_flight_bytes: 64 << 20,
         window: 2000,
         commit_span: 10_000,
+        prefetch_bytes: 8 << 20,
         request_bytes: 1 << 20,
         reply_bytes: 1 << 20,
         record_deadline: Duration::from_mins(1),
         drain: Duration::from_secs(20),
+        termination_grace: Duration::from_secs(20),
     }
 }
 

@@ -264,7 +264,9 @@ impl Assignment {
         let marks = Arc::new(Marks::new(beginning.at));
         let mut state = self.state();
         let Some(source) = state.sources.get(&partition).cloned() else { return };
-        state.held.insert(partition, Held { epoch, marks: marks.clone() });
+        if let Some(before) = state.held.insert(partition, Held { epoch, marks: marks.clone() }) {
+            before.marks.end();
+        }
         state.requested.remove(&partition);
         if beginning.commit {
             // Differs from what the next commit finds, so the position is committed at once.
@@ -291,6 +293,7 @@ impl Assignment {
                 source.hand_to(Epoch(0));
             }
             if let Some(held) = state.held.remove(partition) {
+                held.marks.end();
                 let safe = held.marks.safe();
                 if !lost && state.committed.get(partition) != Some(&safe) {
                     finished.push((*partition, safe));

@@ -3,8 +3,8 @@
 //! Records do not come this way: each partition's queue is read where its owner lives. What blocks (positions, seeks, the
 //! commit at the end) blocks here and nowhere else.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -22,6 +22,7 @@ const POLL: Duration = Duration::from_millis(20);
 const CLOSE: Duration = Duration::from_secs(2);
 /// How often a partition that cannot be read anew is tried before the client is given up.
 const RESUMES: u32 = 10;
+const PREPARE_PAUSE: Duration = Duration::from_secs(1);
 const RESUME_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the thread is asked for.
@@ -41,6 +42,9 @@ pub enum Ended {
     Failed(String),
 }
 
+/// Asked again and again until it says that the group may be joined, for example because topics are there.
+pub type Prepare = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
 /// Everything the thread needs.
 pub struct Setup {
     /// Settings of the client.
@@ -49,6 +53,8 @@ pub struct Setup {
     pub rules: Rules,
     /// Time between commits.
     pub commit_interval: Duration,
+    /// What must be there before the group is joined.
+    pub prepare: Prepare,
     /// Who gets the partitions.
     pub owners: Arc<dyn Owners>,
     /// Where happenings are told.
@@ -57,37 +63,34 @@ pub struct Setup {
     pub status: Arc<Status>,
     /// What the watchdog watches.
     pub heartbeat: Heartbeat,
-    /// Called with the reason when the thread ends.
-    pub ended: Box<dyn FnOnce(Ended) + Send>,
 }
 
 /// A running consumer thread.
 pub struct ConsumerThread {
     asks: mpsc::Sender<Ask>,
-    thread: JoinHandle<()>,
 }
 
 impl ConsumerThread {
-    /// Starts the thread; the client is made on it.
-    pub fn start(setup: Setup) -> std::io::Result<Self> {
+    /// Starts the thread; the client is made on it. `ended` is called with the reason when the thread ends.
+    pub fn start(setup: Setup, ended: impl FnOnce(Ended) + Send + 'static) -> std::io::Result<Self> {
         let (asks, asked) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("kafka-consumer".into()).spawn(move || run(setup, &asked))?;
-        Ok(Self { asks, thread })
+        let run = move || {
+            let status = setup.status.clone();
+            let end = catch_unwind(AssertUnwindSafe(|| setup.run(&asked)))
+                .unwrap_or_else(|_| Ended::Failed("the consumer's thread panicked".into()));
+            status.left(match &end {
+                Ended::Closed => None,
+                Ended::Failed(why) => Some(why.clone()),
+            });
+            ended(end);
+        };
+        std::thread::Builder::new().name("kafka-consumer".into()).spawn(run)?;
+        Ok(Self { asks })
     }
 
     /// Asks for something. `false` when the thread has ended.
     pub fn ask(&self, ask: Ask) -> bool {
         self.asks.send(ask).is_ok()
-    }
-
-    /// A way to ask from another thread.
-    pub fn asker(&self) -> mpsc::Sender<Ask> {
-        self.asks.clone()
-    }
-
-    /// True when the thread has ended.
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
     }
 }
 
@@ -105,29 +108,35 @@ struct Running {
     group: String,
 }
 
-fn run(setup: Setup, asked: &mpsc::Receiver<Ask>) {
-    let Setup { config, rules, commit_interval, owners, events, status, heartbeat, ended } = setup;
-    let topic = rules.topic.clone();
-    let group = config.get("group.id").unwrap_or_default().to_owned();
-    let context = Assignment::new(rules, owners, events.clone(), status.clone(), heartbeat.clone());
-    heartbeat.beat();
-    let client: Arc<Client> = match config.create_with_context(context) {
-        Ok(client) => Arc::new(client),
-        Err(error) => return ended(Ended::Failed(format!("the consumer could not be made: {error}"))),
-    };
-    client.context().belongs_to(&client);
-    let mut running = Running { client: client.clone(), resumes: Vec::new(), events, group };
-    let end = match client.subscribe(&[&topic]) {
-        Ok(()) => running.serve(asked, commit_interval, &heartbeat, &status),
-        Err(error) => Ended::Failed(format!("cannot subscribe to {topic}: {error}")),
-    };
-    status.left(match &end {
-        Ended::Closed => None,
-        Ended::Failed(why) => Some(why.clone()),
-    });
-    running.close(end == Ended::Closed, &heartbeat);
-    drop(client);
-    ended(end);
+impl Setup {
+    fn run(self, asked: &mpsc::Receiver<Ask>) -> Ended {
+        let Self { config, rules, commit_interval, prepare, owners, events, status, heartbeat } = self;
+        while let Err(why) = prepare() {
+            heartbeat.beat();
+            status.waits(why);
+            match asked.recv_timeout(PREPARE_PAUSE) {
+                Ok(Ask::Close) | Err(mpsc::RecvTimeoutError::Disconnected) => return Ended::Closed,
+                Ok(Ask::Resume(..)) | Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+        }
+        heartbeat.beat();
+        let topic = rules.topic.clone();
+        let group = config.get("group.id").unwrap_or_default().to_owned();
+        let context = Assignment::new(rules, owners, events.clone(), status.clone(), heartbeat.clone());
+        let client: Arc<Client> = match config.create_with_context(context) {
+            Ok(client) => Arc::new(client),
+            Err(error) => return Ended::Failed(format!("the consumer could not be made: {error}")),
+        };
+        client.context().belongs_to(&client);
+        let mut running = Running { client: client.clone(), resumes: Vec::new(), events, group };
+        drop(client);
+        let end = match running.client.subscribe(&[&topic]) {
+            Ok(()) => running.serve(asked, commit_interval, &heartbeat, &status),
+            Err(error) => Ended::Failed(format!("cannot subscribe to {topic}: {error}")),
+        };
+        running.close(end == Ended::Closed, &heartbeat);
+        end
+    }
 }
 
 impl Running {
@@ -234,9 +243,9 @@ impl Running {
             }
         }
         // Owners may still hold queues, and with them the client; its end must not block their threads.
-        while Arc::strong_count(&self.client) > 2 && Instant::now() < deadline {
+        while Arc::strong_count(&self.client) > 1 && Instant::now() < deadline {
             heartbeat.beat();
-            std::thread::sleep(Duration::from_millis(5));
+            self.client.poll(Duration::from_millis(5));
         }
     }
 }

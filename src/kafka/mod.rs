@@ -1,6 +1,7 @@
 //! The broker's side: clients, assignment, positions, acknowledgements, outputs.
 
 pub mod assignment;
+pub mod client;
 pub mod consumer;
 pub mod dead_letter;
 pub mod offsets;

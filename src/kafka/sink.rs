@@ -35,9 +35,41 @@ pub enum Settled {
     Undelivered(RDKafkaErrorCode),
 }
 
+/// What kind of outcome it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Letter {
+    /// For the output topic.
+    Answer,
+    /// For the dead-letter topic.
+    Dead,
+}
+
+impl Letter {
+    /// For logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Dead => "dead letter",
+        }
+    }
+}
+
+/// The end of one outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// The owner's epoch.
+    pub epoch: Epoch,
+    /// Which record.
+    pub seq: Seq,
+    /// Kind of outcome.
+    pub letter: Letter,
+    /// What became of it.
+    pub settled: Settled,
+}
+
 /// Where an owner finds what became of its outcomes. Filled on the producer's thread, emptied on the owner's.
 pub struct Settlements {
-    list: Mutex<Vec<(Epoch, Seq, Settled)>>,
+    list: Mutex<Vec<Settlement>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -48,22 +80,22 @@ impl Settlements {
     }
 
     /// Takes all there is.
-    pub fn take(&self, into: &mut Vec<(Epoch, Seq, Settled)>) {
+    pub fn take(&self, into: &mut Vec<Settlement>) {
         into.append(&mut self.list());
     }
 
     /// Adds one.
-    pub fn put(&self, epoch: Epoch, seq: Seq, settled: Settled) {
+    pub fn put(&self, settlement: Settlement) {
         let mut list = self.list();
         let was_empty = list.is_empty();
-        list.push((epoch, seq, settled));
+        list.push(settlement);
         drop(list);
         if was_empty {
             (self.wake)();
         }
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<(Epoch, Seq, Settled)>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Settlement>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,6 +108,16 @@ pub struct Ticket {
     pub epoch: Epoch,
     /// Which record.
     pub seq: Seq,
+    /// Kind of outcome.
+    pub letter: Letter,
+}
+
+impl Ticket {
+    /// Tells the owner.
+    pub fn settle(self, settled: Settled) {
+        let Self { settlements, epoch, seq, letter } = self;
+        settlements.put(Settlement { epoch, seq, letter, settled });
+    }
 }
 
 /// Why an outcome was not taken.
@@ -126,7 +168,7 @@ impl ProducerContext for Context {
                 if is_refusal(code) { Settled::Refused(code) } else { Settled::Undelivered(code) }
             }
         };
-        ticket.settlements.put(ticket.epoch, ticket.seq, settled);
+        ticket.settle(settled);
     }
 }
 

@@ -135,12 +135,13 @@ fn headers(message: &BorrowedMessage<'_>) -> (Headers, usize) {
 pub struct Marks {
     safe: AtomicI64,
     idle_at_end: AtomicBool,
+    over: AtomicBool,
 }
 
 impl Marks {
     /// Nothing finished yet.
     pub fn new(start: NextOffset) -> Self {
-        Self { safe: AtomicI64::new(start.0), idle_at_end: AtomicBool::new(false) }
+        Self { safe: AtomicI64::new(start.0), idle_at_end: AtomicBool::new(false), over: AtomicBool::new(false) }
     }
 
     /// Everything below is finished.
@@ -161,6 +162,18 @@ impl Marks {
     /// As last set.
     pub fn idle_at_end(&self) -> bool {
         self.idle_at_end.load(SeqCst)
+    }
+}
+
+impl Marks {
+    /// The epoch is over: its results are dropped wherever they are met.
+    pub fn end(&self) {
+        self.over.store(true, SeqCst);
+    }
+
+    /// True once the epoch is over.
+    pub fn is_over(&self) -> bool {
+        self.over.load(SeqCst)
     }
 }
 

@@ -57,6 +57,7 @@ struct Inner {
     mixed_assignors: bool,
     last_error: Option<String>,
     failed: Option<String>,
+    waits: Option<String>,
 }
 
 /// The state of the consumer's connections and group membership.
@@ -74,7 +75,15 @@ impl Status {
     pub fn joined(&self, partitions: usize) {
         let mut inner = self.inner();
         inner.assigned = Some(partitions);
+        inner.waits = None;
         inner.mixed_assignors = false;
+    }
+
+    /// The group is not joined yet, because of this.
+    pub fn waits(&self, why: String) {
+        let mut inner = self.inner();
+        inner.waits = Some(why);
+        inner.assigned = None;
     }
 
     /// The client ended; a new one has not joined yet.
@@ -153,7 +162,10 @@ impl Status {
         match inner.assigned {
             Some(0) => Finding { ok: true, detail: "joined; no partition is left for this member".into() },
             Some(n) => Finding { ok: true, detail: format!("joined; {n} partitions assigned") },
-            None => Finding { ok: false, detail: "not joined yet".into() },
+            None => {
+                let why = inner.waits.as_ref().map_or(String::new(), |why| format!(": {why}"));
+                Finding { ok: false, detail: format!("not joined yet{why}") }
+            }
         }
     }
 

@@ -6,28 +6,28 @@ use std::fs;
 use std::path::Path;
 
 /// A source file, by its path from the repository's root.
-pub struct Source {
-    pub path: String,
-    pub text: String,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 impl Source {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         Self { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// The text with comments, strings and inline test modules blanked out; lines stay where they are.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         without_tests(&blank(&self.text))
     }
 
     /// Whether all of the file is test code that a module includes.
-    pub fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         self.path.ends_with("tests.rs")
     }
 
     /// Its place in the module tree: `src/kafka/offsets.rs` is `["kafka", "offsets"]`.
-    pub fn module(&self) -> Vec<String> {
+    pub(crate) fn module(&self) -> Vec<String> {
         let inside = self.path.strip_prefix("src/").unwrap_or(&self.path).trim_end_matches(".rs");
         let inside = if matches!(inside, "lib" | "main" | "mod") { "" } else { inside.trim_end_matches("/mod") };
         inside.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
@@ -35,7 +35,7 @@ impl Source {
 }
 
 /// All `.rs` files below some folders; folders that do not exist hold none.
-pub fn sources(root: &Path, folders: &[&str]) -> Vec<Source> {
+pub(crate) fn sources(root: &Path, folders: &[&str]) -> Vec<Source> {
     let mut found = Vec::new();
     let mut todo: Vec<_> = folders.iter().map(|folder| root.join(folder)).collect();
     while let Some(folder) = todo.pop() {
@@ -55,7 +55,7 @@ pub fn sources(root: &Path, folders: &[&str]) -> Vec<Source> {
 }
 
 /// The number of the line that holds this byte.
-pub fn line_of(text: &str, at: usize) -> usize {
+pub(crate) fn line_of(text: &str, at: usize) -> usize {
     text[..at].matches('\n').count() + 1
 }
 
@@ -135,7 +135,7 @@ fn character(rest: &str) -> usize {
     chars.next().filter(|&(_, c)| c == '\'').map_or(0, |(at, _)| at + 1)
 }
 
-/// Blanks `#[cfg(test)] mod name { … }`.
+/// Blanks `#[cfg(test)] mod name { … }`, whatever its visibility.
 fn without_tests(code: &str) -> String {
     const MARK: &str = "#[cfg(test)]";
     let mut out = code.to_owned();
@@ -144,7 +144,8 @@ fn without_tests(code: &str) -> String {
         from = start + MARK.len();
         let item = out[from..].trim_start();
         let opening = out[from..].find(['{', ';']).map(|at| from + at);
-        if let Some(open) = opening.filter(|&at| item.starts_with("mod ") && out[at..].starts_with('{')) {
+        let is_module = item[..item.find(['{', ';']).unwrap_or(0)].split_whitespace().rev().nth(1) == Some("mod");
+        if let Some(open) = opening.filter(|&at| is_module && out[at..].starts_with('{')) {
             let end = open + matching(&out[open..], '{', '}');
             let blanked: String = out[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
             // Comments and strings are gone, but a name may still have letters of several bytes.
@@ -155,7 +156,7 @@ fn without_tests(code: &str) -> String {
 }
 
 /// Length up to and with the bracket that closes the first one.
-pub fn matching(text: &str, open: char, close: char) -> usize {
+pub(crate) fn matching(text: &str, open: char, close: char) -> usize {
     let mut depth = 0;
     for (at, c) in text.char_indices() {
         if c == open {
@@ -170,12 +171,12 @@ pub fn matching(text: &str, open: char, close: char) -> usize {
     text.len()
 }
 
-pub fn is_word(c: char) -> bool {
+pub(crate) fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
 /// Where a word stands as a word of its own.
-pub fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+pub(crate) fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     code.match_indices(word)
         .map(|(at, _)| at)
         .filter(move |&at| !code[..at].ends_with(is_word) && !code[at + word.len()..].starts_with(is_word))
@@ -183,11 +184,15 @@ pub fn words<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 
 
 /// Every path that code names from the crate's root, with its line: `crate::a::b`, `millrace::a`, `super::b`, and what
 /// stands in braces. At most two parts of a path are told.
-pub fn crate_paths(module: &[String], code: &str) -> Vec<(usize, Vec<String>)> {
+pub(crate) fn crate_paths(module: &[String], code: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     for start in ["crate", "millrace", "super"] {
         for at in words(code, start) {
             let Some(mut rest) = code[at + start.len()..].strip_prefix("::") else { continue };
+            // `pub(in crate::a)` names who may see, not what is used.
+            if code[..at].ends_with("(in ") {
+                continue;
+            }
             let mut base: &[String] = &[];
             if start == "super" {
                 if code[..at].ends_with("super::") {
