@@ -91,8 +91,13 @@ impl ServiceHandle {
     }
 
     /// Its metrics.
-    pub fn metrics_registry(&self) -> &Registry {
-        &self.registry
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// Its actors.
