@@ -229,7 +229,7 @@ mod tests {
     fn text(line: &str) -> (String, Exit) {
         match parsed(line) {
             Parsed::Text { text, exit } => (text, exit),
-            other => panic!("{line}: {other:?}"),
+            other @ Parsed::Action(_) => panic!("{line}: {other:?}"),
         }
     }
 
@@ -248,7 +248,7 @@ mod tests {
         let value = |name: &str| source.executor.0.iter().find(|(known, _)| known == name).unwrap().1.clone();
         assert_eq!(value("sdep"), "d");
         assert_eq!(value("full_health_checks"), "false");
-        assert_eq!(source.executor.0.len(), 11);
+        assert_eq!(source.executor.0.len(), 12);
     }
 
     #[test]
