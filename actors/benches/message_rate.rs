@@ -11,7 +11,8 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use millrace_actors::{
-    Actor, ActorRef, Arbiters, Backoff, Budget, Ctx, Env, Failure, Place, Receive, Root, Strategy, SupervisorSpec, actor,
+    Actor, ActorRef, Arbiters, Backoff, Budget, Ctx, Env, Failure, Place, Receive, Root, Strategy, SupervisorSpec,
+    actor,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -128,8 +129,7 @@ fn supervised(system: &actix_rt::SystemRunner) -> impl Fn() -> Duration {
         backoff: Backoff { min: Duration::from_millis(1), max: Duration::from_millis(1), jitter: 0.0 },
     };
     let child = actor(counter.clone(), Place::System, budget, || Supervised(Counter::idle()));
-    let spec =
-        SupervisorSpec { name: "root".into(), strategy: Strategy::OneForOne, budget, children: vec![child] };
+    let spec = SupervisorSpec { name: "root".into(), strategy: Strategy::OneForOne, budget, children: vec![child] };
     system.block_on(async {
         Root::start(spec, Env::new(Arbiters::none())).expect("the specification is valid");
     });

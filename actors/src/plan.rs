@@ -153,8 +153,8 @@ impl Plan {
                 }
                 return (Verdict::LetGo, self.let_go(id, exit));
             }
-            SlotState::Down | SlotState::Starting | SlotState::Running => {
-                slot.state = SlotState::Down;
+            SlotState::Down | SlotState::Failed | SlotState::Starting | SlotState::Running => {
+                slot.state = if slot.launched { SlotState::Failed } else { SlotState::Down };
                 if !matches!(goal, Goal::Held { .. } | Goal::Stopped { kill: true }) {
                     return self.judge(id, exit, now, random);
                 }
@@ -205,9 +205,8 @@ impl Plan {
         };
         for slot in self.slots.iter_mut().skip(first).filter(|slot| !slot.leaving) {
             slot.ordered = true;
-            if slot.id != failed {
-                slot.cycle = Some(why.clone());
-            }
+            // Also the failed one: its broken state must be gone before anyone lives again.
+            slot.cycle = Some(why.clone());
         }
     }
 
@@ -273,11 +272,13 @@ impl Plan {
             };
             let Some(why) = why else { continue };
             match slot.state {
+                // One that gave up may never live again, so nothing is rebuilt.
+                SlotState::Failed if self.goal != Goal::Up => {}
                 SlotState::Down => {
                     slot.cycle = None;
                     slot.ordered = true;
                 }
-                SlotState::Starting | SlotState::Running => {
+                SlotState::Failed | SlotState::Starting | SlotState::Running => {
                     slot.state = SlotState::Holding;
                     steps.push(Step::Hold(slot.id, why));
                     return false;
@@ -299,7 +300,8 @@ impl Plan {
             Goal::Up => {
                 let mut elders_up = true;
                 for slot in self.slots.iter_mut().filter(|slot| !slot.leaving) {
-                    if slot.state == SlotState::Down && (elders_up || !slot.ordered) {
+                    let is_down = matches!(slot.state, SlotState::Down | SlotState::Failed);
+                    if is_down && (elders_up || !slot.ordered) {
                         slot.state = SlotState::Starting;
                         steps.push(slot.bring_up());
                     }

@@ -31,8 +31,10 @@ pub(crate) struct Slot {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotState {
-    /// Not launched, failed or held.
+    /// Not launched, or held.
     Down,
+    /// A life ended; its state is not rebuilt yet.
+    Failed,
     Starting,
     Running,
     Holding,
@@ -68,6 +70,7 @@ impl Slot {
     pub(crate) fn renew(&mut self) {
         self.restarts.reset();
         self.ordered = true;
+        self.cycle = None;
         self.after = Duration::ZERO;
         self.given_up = None;
     }
@@ -94,7 +97,7 @@ impl Slot {
         self.state = SlotState::Stopping { kill: false };
         match was {
             // One that is down must live to finish what it has.
-            SlotState::Down | SlotState::Holding => vec![self.bring_up(), Step::Drain(self.id)],
+            SlotState::Down | SlotState::Failed | SlotState::Holding => vec![self.bring_up(), Step::Drain(self.id)],
             _ => vec![Step::Drain(self.id)],
         }
     }

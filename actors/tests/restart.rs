@@ -257,10 +257,8 @@ fn running_is_reported_only_when_started_is_over() {
         let first = unborn("first");
         let second = unborn("second");
         let script = Script::started(move |_| assert!(tries.fetch_add(1, Relaxed) > 0, "not yet"));
-        let children = vec![
-            probe(&first, Place::System, &log, script),
-            probe(&second, Place::System, &log, Script::default()),
-        ];
+        let children =
+            vec![probe(&first, Place::System, &log, script), probe(&second, Place::System, &log, Script::default())];
         let _root = root(Strategy::OneForOne, children);
         settle().await;
         assert_eq!(log.take(), ["first started", "first restarting"]);
@@ -276,7 +274,8 @@ fn the_item_at_hand_is_known_after_a_panic_and_only_then() {
     paused(async {
         let log = Log::default();
         let (to, _root) = single(&log, Script::default()).await;
-        let at_hand = || async { ask(&to, |probe| probe.last_failure.as_ref().and_then(|failure| failure.at_hand)).await };
+        let at_hand =
+            || async { ask(&to, |probe| probe.last_failure.as_ref().and_then(|failure| failure.at_hand)).await };
         // A message that is over is not suspect.
         to.tell(Do::new(|_, ctx| ctx.at_hand(ItemId(1)))).unwrap();
         to.tell(Do::panic("another")).unwrap();
