@@ -66,7 +66,8 @@ fn a_request_goes_through_broker_and_models_and_is_found_again() {
     broker.send(&scenario.dead, &[Draft::value("{}").header("Seldon-Puid", dead.id.as_str())]);
     let limit = Duration::from_secs(1);
     let report = gather(&sent, &mut scenario.outputs(), &mut scenario.dead_letters(), limit, chained);
-    let counts = (report.answered, report.lost.len(), report.extra, report.duplicated.len(), report.dead_lettered.len());
+    let counts =
+        (report.answered, report.lost.len(), report.extra, report.duplicated.len(), report.dead_lettered.len());
     assert_eq!(counts, (90, 9, 13, 13, 1), "{report}");
     assert!(report.wrong.is_empty() && report.unknown.is_empty() && report.out_of_order.is_empty(), "{report}");
     // A chain with another arithmetic, and answers in another order.
@@ -89,7 +90,8 @@ fn groups_are_seen(broker: &Broker) {
     broker.create_topic(&topic, 2, &[("max.message.bytes", "2000000")]);
     assert_eq!(broker.topic_setting(&topic, "max.message.bytes"), "2000000");
     assert!(broker.topic_exists(&topic) && !broker.topic_exists("no-such-topic"));
-    let drafts: Vec<Draft> = (0..10).map(|i| Draft::value("x").partition(i % 2).timestamp(1000 + i64::from(i))).collect();
+    let drafts: Vec<Draft> =
+        (0..10).map(|i| Draft::value("x").partition(i % 2).timestamp(1000 + i64::from(i))).collect();
     let places = broker.send(&topic, &drafts);
     assert_eq!(places[9], Place { partition: 1, offset: 4 });
     assert_eq!(broker.watermarks(&topic), [(0, 5), (0, 5)]);
@@ -137,7 +139,8 @@ fn brokers_can_be_hung_killed_and_brought_back(broker: &Broker) {
 #[test]
 fn a_stub_model_misbehaves_as_it_is_told() {
     let model = Model::calculating("m", |n| n + 1);
-    let ask = |id: &str| http_client::post(model.port, "/v1/models/m:predict", &Protocol::Tensorflow.body(id, "k", 0, 1));
+    let ask =
+        |id: &str| http_client::post(model.port, "/v1/models/m:predict", &Protocol::Tensorflow.body(id, "k", 0, 1));
     let n_of = |body: &str| read_answer(body).map(|fields| (fields.n, fields.changed.len()));
     assert_eq!(n_of(&ask("a").expect("it answers").body), Ok((2, 0)));
     assert_eq!(http_client::get(model.port, "/v1/models/m").expect("it answers").status, 200);

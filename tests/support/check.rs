@@ -60,7 +60,9 @@ pub fn check(sent: &[Sent], output: &[Record], dead: &[Record], expected: Expect
         }
         let home = *partition_of_key.entry(&request.key).or_insert(record.place.partition);
         if home != record.place.partition {
-            report.out_of_order.push(format!("{} is in partition {} instead of {home}", request.id, record.place.partition));
+            report
+                .out_of_order
+                .push(format!("{} is in partition {} instead of {home}", request.id, record.place.partition));
         }
         let newest = newest.entry(&request.key).or_insert(request.seq);
         if request.seq < *newest {
@@ -105,7 +107,13 @@ fn compare(request: &Sent, record: &Record, expected: Expected) -> Result<(), St
 
 /// Reads the output until every request has an answer or a dead letter, then both topics to their ends.
 #[track_caller]
-pub fn gather(sent: &[Sent], output: &mut Collector, dead: &mut Collector, limit: Duration, expected: Expected) -> Report {
+pub fn gather(
+    sent: &[Sent],
+    output: &mut Collector,
+    dead: &mut Collector,
+    limit: Duration,
+    expected: Expected,
+) -> Report {
     let mut missing: HashSet<&str> = sent.iter().map(|s| s.id.as_str()).collect();
     let end = Instant::now() + limit;
     let (mut seen_output, mut seen_dead) = (0, 0);

@@ -58,20 +58,19 @@ fn print(value: &Value, depth: usize, out: &mut String) {
     match value {
         Value::Object(map) if !map.is_empty() => {
             for (name, value) in map {
-                out.push_str(&format!("{indent}{name}:"));
-                inner(value, depth, out);
+                *out += &indent;
+                *out += name;
+                *out += ":";
+                let is_section = matches!(value, Value::Object(map) if !map.is_empty());
+                *out += if is_section { "\n" } else { " " };
+                print(value, if is_section { depth + 1 } else { 0 }, out);
             }
         }
         // Lists and scalars in JSON are YAML too.
-        other => out.push_str(&format!("{indent}{other}\n")),
-    }
-}
-
-fn inner(value: &Value, depth: usize, out: &mut String) {
-    if matches!(value, Value::Object(map) if !map.is_empty()) {
-        out.push('\n');
-        print(value, depth + 1, out);
-    } else {
-        out.push_str(&format!(" {value}\n"));
+        other => {
+            *out += &indent;
+            *out += &other.to_string();
+            *out += "\n";
+        }
     }
 }

@@ -25,11 +25,11 @@ fn ask(port: u16, method: &str, path: &str, body: &str) -> io::Result<Answer> {
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
     let length = body.len();
-    write!(
-        stream,
+    let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut all = Vec::new();
     stream.read_to_end(&mut all)?;
     parse(&all).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer"))

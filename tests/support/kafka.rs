@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use super::topics::Clients;
 use super::{ports, reaper};
 
 /// The script beside the tests that does the work; `tests/kafka/README.md` tells its verbs.
@@ -45,10 +47,10 @@ impl Options {
 }
 
 /// Running brokers; dropping it ends them. A broker in a static is ended with the process (see [`reaper`]).
-#[derive(Debug)]
 pub struct Broker {
     folder: PathBuf,
     addresses: HashMap<String, String>,
+    pub(super) clients: OnceLock<Clients>,
 }
 
 impl Broker {
@@ -56,7 +58,8 @@ impl Broker {
     pub fn start(options: &Options) -> Self {
         let mut refused = String::new();
         for _ in 0..5 {
-            let folder = tempfile::Builder::new().prefix("millrace-kafka-").tempdir().expect("a temporary folder").keep();
+            let folder =
+                tempfile::Builder::new().prefix("millrace-kafka-").tempdir().expect("a temporary folder").keep();
             reaper::broker(&folder);
             let mut args = vec!["--port".to_owned(), ports::block().to_string()];
             args.extend(["--brokers".to_owned(), options.brokers.to_string()]);
@@ -66,7 +69,7 @@ impl Broker {
             for line in &options.set {
                 args.extend(["--set".to_owned(), line.clone()]);
             }
-            let mut broker = Self { folder, addresses: HashMap::new() };
+            let mut broker = Self { folder, addresses: HashMap::new(), clients: OnceLock::new() };
             match broker.script("start", &args) {
                 Ok(printed) => {
                     broker.addresses = printed

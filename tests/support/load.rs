@@ -67,7 +67,7 @@ impl Requests {
 
     /// Writes requests at a steady rate until it is told to stop.
     pub fn start(self, broker: &Broker, topic: &str, rate: u64) -> Load {
-        let sender = Sender::new(broker, topic);
+        let sender = Sender::steadfast(broker, topic);
         let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&count));
         let thread = std::thread::spawn(move || {

@@ -215,7 +215,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
 /// Comes back when the caller has hung up.
 async fn closed(stream: &TcpStream) {
     if let Ok(1..) = stream.peek(&mut [0]).await {
-        pending().await
+        pending::<()>().await;
     }
 }
 
@@ -279,7 +279,8 @@ impl Shared {
             let body = format!(r#"{{"model_version_status":[{{"version":"1","state":"{state}","status":{status}}}]}}"#);
             return Response::json(200, body);
         }
-        let known = ["/health/status", "/health/ping", "/api/v1.0/health/status", "/v2/health/ready", "/v2/health/live"];
+        let known =
+            ["/health/status", "/health/ping", "/api/v1.0/health/status", "/v2/health/ready", "/v2/health/live"];
         if !known.contains(&path) && path != v2 {
             return Response::json(404, r#"{"error":"no such path"}"#);
         }

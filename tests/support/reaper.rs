@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 
 const SCRIPT: &str = r#"
@@ -22,8 +22,8 @@ for d in $brokers; do
 done
 "#;
 
-static PIPE: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
-    let mut shell = Command::new("sh")
+static SHELL: LazyLock<Mutex<Child>> = LazyLock::new(|| {
+    let shell = Command::new("sh")
         .args(["-c", SCRIPT, super::kafka::SCRIPT])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -31,7 +31,7 @@ static PIPE: LazyLock<Mutex<ChildStdin>> = LazyLock::new(|| {
         .process_group(0)
         .spawn()
         .expect("there is a shell");
-    Mutex::new(shell.stdin.take().expect("its input is a pipe"))
+    Mutex::new(shell)
 });
 
 /// A process of this test: ended with it, if it then still runs this program.
@@ -45,6 +45,6 @@ pub fn broker(folder: &Path) {
 }
 
 fn name(line: &str) {
-    let mut pipe = PIPE.lock().expect("no test panics while it writes a line");
-    writeln!(pipe, "{line}").expect("the shell reads");
+    let mut shell = SHELL.lock().expect("no test panics while it writes a line");
+    writeln!(shell.stdin.as_mut().expect("its input is a pipe"), "{line}").expect("the shell reads");
 }

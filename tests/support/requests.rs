@@ -7,8 +7,13 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 /// Numbers that a service which parses and prints again would change, as they stand in every request.
-pub const EXACT: [(&str, &str); 5] =
-    [("big", "9007199254740993"), ("float", "1.0"), ("int", "1"), ("exp", "1.50e-7"), ("long", "0.30000000000000004441")];
+pub const EXACT: [(&str, &str); 5] = [
+    ("big", "9007199254740993"),
+    ("float", "1.0"),
+    ("int", "1"),
+    ("exp", "1.50e-7"),
+    ("long", "0.30000000000000004441"),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {

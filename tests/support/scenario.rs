@@ -36,9 +36,7 @@ impl<'a> Scenario<'a> {
     /// Creates the three topics.
     pub fn new(broker: &'a Broker, stem: &str, partitions: i32) -> Self {
         let scenario = Self::without_topics(broker, stem);
-        for topic in [&scenario.input, &scenario.output, &scenario.dead] {
-            broker.create_topic(topic, partitions, &[]);
-        }
+        broker.create_topics(&[&scenario.input, &scenario.output, &scenario.dead], partitions, &[]);
         scenario
     }
 

@@ -82,7 +82,7 @@ impl ProducerContext for Context {
     }
 }
 
-/// A producer that never gives up and keeps order, and knows what became of every record.
+/// A producer that never gives up and knows what became of every record.
 pub struct Sender {
     topic: String,
     producer: ThreadedProducer<Context>,
@@ -90,14 +90,21 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// For a broker that stays up.
     pub fn new(broker: &Broker, topic: &str) -> Self {
         Self::with(client(broker.bootstrap()), topic)
+    }
+
+    /// For a broker that may go away meanwhile: no record twice and none out of order. Takes a second to begin.
+    pub fn steadfast(broker: &Broker, topic: &str) -> Self {
+        let mut config = client(broker.bootstrap());
+        config.set("enable.idempotence", "true");
+        Self::with(config, topic)
     }
 
     /// With other settings, such as those of a secured listener.
     pub fn with(mut config: ClientConfig, topic: &str) -> Self {
         config
-            .set("enable.idempotence", "true")
             .set("message.timeout.ms", "0")
             .set("linger.ms", "5")
             .set("message.max.bytes", "20000000")

@@ -34,26 +34,47 @@ pub fn unique(stem: &str) -> String {
     format!("{stem}-{:08x}", fastrand::u32(..))
 }
 
+/// Clients for questions, kept as long as the broker.
+pub struct Clients {
+    admin: AdminClient<DefaultClientContext>,
+    observer: BaseConsumer,
+}
+
 impl Broker {
-    fn admin(&self) -> AdminClient<DefaultClientContext> {
-        client(self.bootstrap()).create().expect("the settings are right")
+    fn clients(&self) -> &Clients {
+        self.clients.get_or_init(|| Clients {
+            admin: client(self.bootstrap()).create().expect("the settings are right"),
+            observer: client(self.bootstrap()).create().expect("the settings are right"),
+        })
     }
 
-    fn observer(&self) -> BaseConsumer {
-        client(self.bootstrap()).create().expect("the settings are right")
+    fn admin(&self) -> &AdminClient<DefaultClientContext> {
+        &self.clients().admin
+    }
+
+    fn observer(&self) -> &BaseConsumer {
+        &self.clients().observer
     }
 
     /// Creates a topic and waits until every partition has a leader.
     pub fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
-        for (key, value) in settings {
-            topic = topic.set(key, value);
-        }
-        let results = block_on(self.admin().create_topics([&topic], &options())).expect("the broker answers");
+        self.create_topics(&[name], partitions, settings);
+    }
+
+    /// Creates topics that are alike.
+    pub fn create_topics(&self, names: &[&str], partitions: i32, settings: &[(&str, &str)]) {
+        let new = |name| {
+            let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
+            settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+        };
+        let topics: Vec<_> = names.iter().copied().map(new).collect();
+        let results = block_on(self.admin().create_topics(&topics, &options())).expect("the broker answers");
         for result in results {
             result.unwrap_or_else(|(name, code)| panic!("topic {name}: {code}"));
         }
-        wait::until_true(PATIENCE, "the new topic has leaders", || self.partitions(name) == Some(partitions));
+        for name in names {
+            wait::until_true(PATIENCE, "a new topic has leaders", || self.partitions(name) == Some(partitions));
+        }
     }
 
     /// How many partitions a topic has, all of them with a leader; `None` when there is no such topic yet.
