@@ -258,6 +258,24 @@ impl Service {
         http_client::post(self.launch.admin, &path, "").map_or(0, |answer| answer.status)
     }
 
+    /// Waits until the log and `/ready` together have all of these texts, whatever their case, while it goes on running.
+    #[track_caller]
+    pub fn tells(&mut self, texts: &[&str], limit: Duration) {
+        let mut said = String::new();
+        let done = wait::try_until(limit, || {
+            let ready = self.get("/ready").map(|answer| answer.body).unwrap_or_default();
+            said = format!("{}\n/ready: {ready}", self.output());
+            if let Some(status) = self.has_ended() {
+                panic!("the service ended with {status} instead of waiting\n{said}");
+            }
+            let lower = said.to_lowercase();
+            texts.iter().all(|text| lower.contains(&text.to_lowercase())).then_some(())
+        });
+        let lower = said.to_lowercase();
+        let missing: Vec<_> = texts.iter().filter(|text| !lower.contains(&text.to_lowercase())).collect();
+        assert!(done.is_some(), "nothing of {missing:?} in {limit:?}, only\n{said}");
+    }
+
     // ---- what it costs ----
 
     /// Memory in use and the most that ever was, in bytes.
@@ -321,7 +339,7 @@ impl Service {
         ended
     }
 
-    /// `kill -9`. The launch can start it again, on the same admin port and with the same files.
+    /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().expect("it is a child of this process");
         self.ended = self.child.wait().ok();
