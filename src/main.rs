@@ -1,1 +1,3 @@
+//! Runs the command line: arguments, configuration, run, exit code.
+
 fn main() {}

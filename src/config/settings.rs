@@ -1,0 +1,272 @@
+//! The typed tree of settings that the service runs on, complete and checked.
+//!
+//! Not for reading or checking: a value of these types was checked already. Names, units and defaults are explained in
+//! `config/default.yaml`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything the service needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which guarantee holds from input to output.
+    pub delivery: Delivery,
+    /// What order outputs keep.
+    pub order: Order,
+    /// Protocol of the requests and of every node.
+    pub protocol: Protocol,
+    /// Worker arbiters.
+    pub threads: usize,
+    /// Brokers, topics, group.
+    pub kafka: Kafka,
+    /// Bounds.
+    pub limits: Limits,
+    /// The nodes in graph order, each with all its settings; the graph is `graph`.
+    pub nodes: BTreeMap<String, Node>,
+    /// The inference graph.
+    pub graph: GraphNode,
+    /// Admin port.
+    pub admin: Admin,
+    /// Logging.
+    pub log: Log,
+    /// Names for metrics and the group rule.
+    pub deployment: Deployment,
+}
+
+/// Guarantee from input to output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Every record has an outcome; after a crash some have it twice.
+    AtLeastOnce,
+}
+
+/// What order outputs keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// One record of a partition at a time.
+    Partition,
+    /// Records of one key in order, different keys concurrently; no key, no order.
+    Key,
+    /// No order.
+    None,
+}
+
+/// Prediction protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Seldon's own messages.
+    Seldon,
+    /// TensorFlow Serving.
+    Tensorflow,
+    /// Open Inference Protocol, also called kfserving.
+    V2,
+}
+
+/// Brokers, topics, group.
+#[derive(Clone, Debug)]
+pub struct Kafka {
+    /// Bootstrap servers, comma separated.
+    pub brokers: String,
+    /// Consumer group.
+    pub group_id: String,
+    /// Client id shown in broker logs and quotas.
+    pub client_id: String,
+    /// Requests.
+    pub input_topic: String,
+    /// Answers.
+    pub output_topic: String,
+    /// Records that could not be answered.
+    pub dead_letter_topic: String,
+    /// Create output and dead-letter topics that do not exist.
+    pub create_topics: bool,
+    /// Where to start without a usable committed offset.
+    pub start: Start,
+    /// How the group shares partitions.
+    pub assignment: Assignment,
+    /// Time between commits.
+    pub commit_interval: Duration,
+    /// Security of the connections, as librdkafka properties; secret values are marked.
+    pub security: Vec<(String, Secret)>,
+    /// Further librdkafka properties of the consumer, checked against those the service owns.
+    pub consumer_properties: BTreeMap<String, String>,
+    /// The same of the producer.
+    pub producer_properties: BTreeMap<String, String>,
+}
+
+/// Where to start without a usable committed offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The oldest record.
+    Earliest,
+    /// Only what comes from now on.
+    Latest,
+}
+
+/// How the group shares partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Assignment {
+    /// Partitions move one by one.
+    CooperativeSticky,
+    /// Eager; for a rolling replacement of the predecessor, whose members use it.
+    Range,
+}
+
+/// Bounds. Each has a gauge.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Requests running through the graph, in the process.
+    pub in_flight_records: usize,
+    /// Bytes of records dispatched and not acknowledged, in the process.
+    pub in_flight_bytes: usize,
+    /// Records read and not finished, per partition.
+    pub window: usize,
+    /// Finished records past the oldest unfinished one, per partition.
+    pub commit_span: usize,
+    /// Bytes read ahead by the client library, per partition.
+    pub prefetch_bytes: usize,
+    /// Largest value of a record that is sent to a model.
+    pub request_bytes: usize,
+    /// Largest reply that is read from a model.
+    pub reply_bytes: usize,
+    /// Time a record may cost while its endpoints work.
+    pub record_deadline: Duration,
+    /// Time for running work to finish at stop or revoke.
+    pub drain: Duration,
+    /// Time between SIGTERM and SIGKILL; the drain and what follows it fit in.
+    pub termination_grace: Duration,
+}
+
+/// Settings of one node.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Name in the graph; also the model's name in the protocols' paths.
+    pub name: String,
+    /// Host and port of its server.
+    pub endpoint: Endpoint,
+    /// Time for one attempt.
+    pub timeout: Duration,
+    /// Retries of a call.
+    pub retry: Retry,
+    /// Actors per worker that share the node's calls.
+    pub clients: usize,
+    /// Idle and busy connections per worker.
+    pub connections: usize,
+    /// Image, for Seldon's metrics labels.
+    pub image: String,
+}
+
+/// Host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Retries of a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Retry {
+    /// Attempts in all, the first included.
+    pub attempts: u32,
+    /// Upper bound of the first wait; the real one is drawn between 0 and it.
+    pub min_backoff: Duration,
+    /// Upper bound of any wait.
+    pub max_backoff: Duration,
+}
+
+/// A node of the graph and its children.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphNode {
+    /// Name, unique in the graph.
+    pub name: String,
+    /// What it does.
+    pub kind: NodeKind,
+    /// Nodes that get its answer.
+    pub children: Vec<GraphNode>,
+}
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Its server is called with a predict request.
+    Model,
+}
+
+/// Admin port.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Address to listen on.
+    pub host: String,
+    /// TCP port; 0 lets the system choose.
+    pub port: u16,
+    /// Lets `POST /api/actors/NAME/crash` crash an actor, for game days.
+    pub allow_crash: bool,
+}
+
+/// Logging.
+#[derive(Clone, Copy, Debug)]
+pub struct Log {
+    /// Least severe level that is written.
+    pub level: slog::Level,
+    /// Shape of a line.
+    pub format: LogFormat,
+}
+
+/// Shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Terminal,
+}
+
+/// Names for metrics and the group rule.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// Name of the SeldonDeployment, or of the configuration.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Name of the predictor.
+    pub predictor: String,
+    /// Its version annotation, may be empty.
+    pub predictor_version: String,
+    /// The file it came from, if any.
+    pub file: Option<PathBuf>,
+}
+
+/// A value that must not be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}

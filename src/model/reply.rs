@@ -1,0 +1,114 @@
+//! Reading a reply: its body within bounds and to its true end, and what an error answer says.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use actix_web::error::PayloadError;
+use awc::ClientResponse;
+use awc::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, RETRY_AFTER, TRANSFER_ENCODING};
+use awc::http::{StatusCode, Version};
+use bytes::{Bytes, BytesMut};
+use futures_util::Stream;
+
+use super::error::{BODY_KEPT, CallError};
+use super::wire::Ended;
+
+/// Bytes of an error answer that are read to keep its connection; a longer one costs the connection.
+const ERROR_BODY_READ: usize = 64 * 1024;
+/// Most memory that is reserved on a server's word alone.
+const RESERVED: usize = 1024 * 1024;
+
+/// The body of a reply with status 200; anything else is an error.
+pub(super) async fn body<S>(response: ClientResponse<S>, limit: usize, ended: &Ended) -> Result<Bytes, CallError>
+where
+    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    if response.status() != StatusCode::OK {
+        return Err(status(response, ended).await);
+    }
+    if let Some(encoding) = response.headers().get(CONTENT_ENCODING).filter(|value| value.as_bytes() != b"identity") {
+        return Err(CallError::BadReply(format!("encoded as {encoding:?}, which was not asked for")));
+    }
+    read(response, limit, ended).await
+}
+
+async fn read<S>(mut response: ClientResponse<S>, limit: usize, ended: &Ended) -> Result<Bytes, CallError>
+where
+    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    let length = number::<usize>(response.headers(), &CONTENT_LENGTH);
+    let chunked = response.headers().contains_key(TRANSFER_ENCODING);
+    if length.is_some_and(|length| length > limit) {
+        return Err(CallError::ReplyTooLarge { limit });
+    }
+    if length.is_none() && !chunked && response.version() == Version::HTTP_11 {
+        // The client takes such a body for none; an answer would be lost.
+        return Err(CallError::BadReply("neither Content-Length nor chunked encoding, its end cannot be known".into()));
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = next(&mut response, ended).await? {
+        if chunk.len() > limit - body.len() {
+            return Err(CallError::ReplyTooLarge { limit });
+        }
+        if length == Some(chunk.len()) {
+            // The whole body at once, the usual case: taken as it is. What follows is only the end.
+            return match next(&mut response, ended).await? {
+                None => Ok(chunk),
+                Some(_) => Err(CallError::BadReply("more bytes than its Content-Length".into())),
+            };
+        }
+        if body.is_empty() {
+            body.reserve(length.unwrap_or(0).min(RESERVED));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let cut = length.map_or(chunked && ended.seen(), |length| body.len() < length);
+    if cut {
+        Err(CallError::Reset(format!("it ended after {} bytes of the reply", body.len())))
+    } else {
+        Ok(body.freeze())
+    }
+}
+
+/// An answer that is no success, with as much of its body as is kept. What is wrong with the body does not matter.
+async fn status<S>(mut response: ClientResponse<S>, ended: &Ended) -> CallError
+where
+    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    let mut kept = BytesMut::new();
+    let mut read = 0;
+    while let Ok(Some(chunk)) = next(&mut response, ended).await {
+        read += chunk.len();
+        kept.extend_from_slice(&chunk[..chunk.len().min(BODY_KEPT - kept.len())]);
+        if read > ERROR_BODY_READ {
+            break;
+        }
+    }
+    // The other form of the header, a date, needs a clock that agrees with the server's; it is not taken.
+    let retry_after = number(response.headers(), &RETRY_AFTER).map(Duration::from_secs);
+    CallError::Status { code: response.status().as_u16(), body: kept.freeze(), retry_after }
+}
+
+async fn next<S>(response: &mut ClientResponse<S>, ended: &Ended) -> Result<Option<Bytes>, CallError>
+where
+    S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
+{
+    let polled = poll_fn(|cx| {
+        // Whether the connection ended is asked of the poll in which the body did.
+        ended.clear();
+        Pin::new(&mut *response).poll_next(cx)
+    });
+    match polled.await {
+        None => Ok(None),
+        Some(Ok(chunk)) => Ok(Some(chunk)),
+        Some(Err(error @ (PayloadError::Io(_) | PayloadError::Incomplete(_)))) => {
+            Err(CallError::Reset(error.to_string()))
+        }
+        Some(Err(error)) => Err(CallError::BadReply(error.to_string())),
+    }
+}
+
+fn number<N: std::str::FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<N> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
