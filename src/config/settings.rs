@@ -124,6 +124,8 @@ pub struct Limits {
     pub window: usize,
     /// Finished records past the oldest unfinished one, per partition.
     pub commit_span: usize,
+    /// Bytes read ahead by the client library, per partition.
+    pub prefetch_bytes: usize,
     /// Largest value of a record that is sent to a model.
     pub request_bytes: usize,
     /// Largest reply that is read from a model.
@@ -132,6 +134,8 @@ pub struct Limits {
     pub record_deadline: Duration,
     /// Time for running work to finish at stop or revoke.
     pub drain: Duration,
+    /// Time between SIGTERM and SIGKILL; the drain and what follows it fit in.
+    pub termination_grace: Duration,
 }
 
 /// Settings of one node.

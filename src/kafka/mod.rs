@@ -1,5 +1,17 @@
 //! The broker's side: clients, assignment, positions, acknowledgements, outputs.
 
+pub mod assignment;
+pub mod client;
+pub mod consumer;
+pub mod dead_letter;
 pub mod offsets;
 pub mod order;
+pub mod outcome;
+pub mod output;
 pub mod partition;
+pub mod permits;
+pub mod sink;
+pub mod source;
+pub mod start;
+pub mod status;
+pub mod topics;

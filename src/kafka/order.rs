@@ -33,14 +33,14 @@ struct Lane {
 #[derive(Debug)]
 pub struct Lanes {
     order: Order,
-    lanes: HashMap<LaneId, Lane>,
+    by_id: HashMap<LaneId, Lane>,
     ready: VecDeque<LaneId>,
 }
 
 impl Lanes {
     /// No records yet.
     pub fn new(order: Order) -> Self {
-        Self { order, lanes: HashMap::new(), ready: VecDeque::new() }
+        Self { order, by_id: HashMap::new(), ready: VecDeque::new() }
     }
 
     /// The lane of a record.
@@ -55,31 +55,32 @@ impl Lanes {
     /// A record was read: it waits behind those of its lane.
     pub fn push(&mut self, lane: LaneId, seq: Seq) {
         let unordered = self.order == Order::None;
-        let entry = self.lanes.entry(lane.clone()).or_default();
+        let entry = self.by_id.entry(lane.clone()).or_default();
         entry.waiting.push_back(seq);
         Self::queue(entry, unordered, &mut self.ready, lane);
     }
 
-    /// A record has to run again: first in its lane. `left` tells whether [`Lanes::left`] was said of it before.
+    /// A record has to run again: in its lane, before all that were read after it. `left` tells whether [`Lanes::left`] was said of it before.
     pub fn again(&mut self, lane: LaneId, seq: Seq, left: bool) {
         let unordered = self.order == Order::None;
-        let entry = self.lanes.entry(lane.clone()).or_default();
+        let entry = self.by_id.entry(lane.clone()).or_default();
         if !left {
             entry.running = entry.running.saturating_sub(1);
         }
-        entry.waiting.push_front(seq);
+        let place = entry.waiting.partition_point(|other| *other < seq);
+        entry.waiting.insert(place, seq);
         Self::queue(entry, unordered, &mut self.ready, lane);
     }
 
     /// The record whose turn it is.
     pub fn peek(&self) -> Option<Seq> {
-        self.ready.front().and_then(|lane| self.lanes.get(lane)).and_then(|lane| lane.waiting.front().copied())
+        self.ready.front().and_then(|lane| self.by_id.get(lane)).and_then(|lane| lane.waiting.front().copied())
     }
 
     /// Starts the record whose turn it is; its lane goes to the end of the line.
     pub fn start(&mut self) -> Option<Seq> {
         let id = self.ready.pop_front()?;
-        let lane = self.lanes.get_mut(&id)?;
+        let lane = self.by_id.get_mut(&id)?;
         lane.queued = false;
         let seq = lane.waiting.pop_front()?;
         lane.running += 1;
@@ -87,12 +88,43 @@ impl Lanes {
         Some(seq)
     }
 
+    /// Starts a waiting record out of turn, or the one that goes before it in its lane.
+    pub fn start_in(&mut self, id: &LaneId, seq: Seq) -> Option<Seq> {
+        let lane = self.by_id.get_mut(id)?;
+        let place = match self.order {
+            Order::None => lane.waiting.iter().position(|other| *other == seq)?,
+            Order::Partition | Order::Key => 0,
+        };
+        let seq = lane.waiting.remove(place)?;
+        lane.running += 1;
+        if self.order != Order::None || lane.waiting.is_empty() {
+            lane.queued = false;
+            self.ready.retain(|other| other != id);
+        }
+        Some(seq)
+    }
+
+    /// A waiting record need not run any more.
+    pub fn withdraw(&mut self, id: &LaneId, seq: Seq) {
+        let Some(lane) = self.by_id.get_mut(id) else { return };
+        lane.waiting.retain(|other| *other != seq);
+        if lane.waiting.is_empty() {
+            if lane.queued {
+                lane.queued = false;
+                self.ready.retain(|other| other != id);
+            }
+            if lane.running == 0 {
+                self.by_id.remove(id);
+            }
+        }
+    }
+
     /// A started record's outcome has left in order: its lane goes on.
     pub fn left(&mut self, id: LaneId) {
-        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let Some(lane) = self.by_id.get_mut(&id) else { return };
         lane.running = lane.running.saturating_sub(1);
         if lane.running == 0 && lane.waiting.is_empty() {
-            self.lanes.remove(&id);
+            self.by_id.remove(&id);
         } else {
             Self::queue(lane, self.order == Order::None, &mut self.ready, id);
         }
@@ -150,6 +182,22 @@ mod tests {
     }
 
     #[test]
+    fn records_that_run_again_keep_their_read_order_whichever_comes_back_first() {
+        let mut lanes = Lanes::new(Order::Key);
+        for seq in 0..3 {
+            push(&mut lanes, seq, Some("a"));
+        }
+        assert_eq!(lanes.start(), Some(Seq(0)));
+        lanes.left(key("a"));
+        assert_eq!(lanes.start(), Some(Seq(1)));
+        lanes.again(key("a"), Seq(0), true);
+        lanes.again(key("a"), Seq(1), false);
+        assert_eq!(start_all(&mut lanes), [0]);
+        lanes.left(key("a"));
+        assert_eq!(start_all(&mut lanes), [1]);
+    }
+
+    #[test]
     fn order_partition_runs_one_record_at_a_time() {
         let mut lanes = Lanes::new(Order::Partition);
         push(&mut lanes, 0, Some("a"));
@@ -157,6 +205,18 @@ mod tests {
         assert_eq!(start_all(&mut lanes), [0]);
         lanes.left(LaneId::Whole);
         assert_eq!(start_all(&mut lanes), [1]);
+    }
+
+    #[test]
+    fn out_of_turn_the_first_of_the_lane_starts_and_without_order_the_record_itself() {
+        for (order, first, rest) in [(Order::Key, 0, vec![2]), (Order::None, 1, vec![0, 2])] {
+            let mut lanes = Lanes::new(order);
+            for (seq, k) in [(0, "a"), (1, "a"), (2, "b")] {
+                push(&mut lanes, seq, Some(k));
+            }
+            assert_eq!(lanes.start_in(&key("a"), Seq(1)), Some(Seq(first)));
+            assert_eq!(start_all(&mut lanes), rest);
+        }
     }
 
     #[test]
@@ -175,6 +235,8 @@ mod tests {
         push(&mut lanes, 0, Some("a"));
         lanes.start();
         lanes.left(key("a"));
-        assert!(lanes.lanes.is_empty() && lanes.ready.is_empty());
+        push(&mut lanes, 1, Some("b"));
+        lanes.withdraw(&key("b"), Seq(1));
+        assert!(lanes.by_id.is_empty() && lanes.ready.is_empty());
     }
 }

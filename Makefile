@@ -1,0 +1,40 @@
+# `make` alone lists what there is. CI runs .ci/run, which is `make check` and `make test`.
+
+CARGO ?= cargo
+CARGO_DENY_VERSION := 0.20.2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test check chaos cost clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what Debian or Ubuntu with Rust lacks: compiler, headers, Java and Maven for the test broker
+	@scripts/setup.sh
+
+build: setup ## Build the release binary, target/release/millrace
+	$(CARGO) build --release --locked
+
+demo: setup ## Show the whole system in one process, no broker needed (SECONDS=20 stops it; ARGS=... goes to the demo)
+	$(CARGO) run --locked -- demo $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+test: setup ## Run all tests; those of guarantees start a real Kafka
+	$(CARGO) test --workspace --locked
+
+check: setup ## Format, lints, licences and sources of dependencies, documentation
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@command -v cargo-deny >/dev/null || { \
+		echo "check: installing cargo-deny $(CARGO_DENY_VERSION)"; \
+		$(CARGO) install --locked cargo-deny --version $(CARGO_DENY_VERSION); }
+	$(CARGO) deny --locked check --hide-inclusion-graph licenses bans sources
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
+
+chaos: setup ## The long hostile runs, of which `make test` has a short form
+	MILLRACE_CHAOS=long $(CARGO) test --locked --test chaos -- --nocapture
+
+cost: setup ## Measure the service's CPU per record (ARGS=... goes to the script)
+	scripts/cost.sh $(ARGS)
+
+clean: ## Remove what was built
+	$(CARGO) clean

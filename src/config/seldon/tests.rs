@@ -1,0 +1,230 @@
+use std::collections::BTreeMap;
+
+use base64::Engine;
+
+use super::*;
+use crate::config::load::{Inputs, load};
+
+const CIFAR10: &str = include_str!("../../../config/samples/cifar10.yaml");
+const TLS: &str = include_str!("../../../config/samples/cifar10-tls.yaml");
+
+fn read(text: &str) -> (Option<Deployed>, Faults) {
+    let mut faults = Faults::default();
+    let deployed = file("d.yaml", text, Wanted::default(), &References::default(), &mut faults);
+    (deployed, faults)
+}
+
+fn with_graph(graph: &str) -> String {
+    let (before, _) = CIFAR10.split_once("    graph:").unwrap();
+    format!("{before}    graph: {graph}\n    name: model\n")
+}
+
+#[test]
+fn values_know_where_they_were_given() {
+    let (deployed, faults) = read(CIFAR10);
+    assert!(faults.is_empty(), "{faults}");
+    let deployed = deployed.unwrap();
+    let (_, value, origin) = &deployed.variables[0];
+    assert_eq!((value.as_str(), origin.text.as_str()), ("10.12.10.16:9094", "d.yaml:28: svcOrchSpec.env KAFKA_BROKER"));
+    let protocol = deployed.values.iter().find(|(path, ..)| path[0] == "protocol").unwrap();
+    assert_eq!(protocol.2.text, "d.yaml:8: spec.protocol");
+}
+
+#[test]
+fn several_predictors_need_a_choice() {
+    let two = format!("{CIFAR10}  - name: canary\n    graph: {{name: m}}\n");
+    let (none, faults) = read(&two);
+    assert!(none.is_none());
+    assert!(faults.to_string().contains("several predictors: model, canary; choose one with --predictor"), "{faults}");
+    let mut faults = Faults::default();
+    let wanted = Wanted { predictor: Some("canary"), ..Wanted::default() };
+    let deployed = file("d.yaml", &two, wanted, &References::default(), &mut faults).unwrap();
+    assert_eq!(deployed.graph.unwrap().name, "m");
+    let wanted = Wanted { predictor: Some("modle"), ..Wanted::default() };
+    assert!(file("d.yaml", &two, wanted, &References::default(), &mut faults).is_none());
+    assert!(faults.to_string().contains("did you mean \"model\"?"), "{faults}");
+}
+
+#[test]
+fn a_deployment_is_chosen_among_objects() {
+    let objects = format!("kind: Secret\n---\n{CIFAR10}---\n{}", CIFAR10.replace("tfserving-cifar10", "other"));
+    let (_, faults) = read(&objects);
+    assert!(faults.to_string().contains("holds several SeldonDeployments: tfserving-cifar10, other"), "{faults}");
+    let mut faults = Faults::default();
+    let wanted = Wanted { deployment: Some("other"), ..Wanted::default() };
+    assert!(file("d.yaml", &objects, wanted, &References::default(), &mut faults).is_some());
+}
+
+#[test]
+fn other_server_types_are_refused() {
+    let (_, faults) = read(&CIFAR10.replace("serverType: kafka", "serverType: rpc"));
+    assert!(faults.to_string().contains("d.yaml:10: spec.serverType: serverType is \"rpc\""), "{faults}");
+    let (_, faults) = read(&CIFAR10.replace("  serverType: kafka\n", ""));
+    assert!(faults.to_string().contains("set `serverType: kafka`"), "{faults}");
+}
+
+#[test]
+fn only_models_and_chains_of_them_run() {
+    let (deployed, faults) = read(&with_graph("{name: a, children: [{name: b, type: MODEL}]}"));
+    assert!(faults.is_empty(), "{faults}");
+    assert_eq!(deployed.unwrap().graph.unwrap().children[0].name, "b");
+    for (graph, wanted) in [
+        ("{name: a, type: ROUTER}", "spec.predictors[0].graph.type: node \"a\" has type ROUTER"),
+        ("{name: a, methods: [ROUTE]}", "node \"a\" has methods ROUTE"),
+        ("{name: a, implementation: RANDOM_ABTEST}", "node \"a\" has implementation RANDOM_ABTEST"),
+        ("{name: a, children: [{name: b}, {name: c}]}", "node \"a\" has 2 children"),
+        ("{name: a, children: [{name: b, type: COMBINER}]}", "graph.children[0].type: node \"b\" has type COMBINER"),
+        ("{name: a, children: [{name: a}]}", "two nodes have the name \"a\""),
+        ("{type: MODEL}", "spec.predictors[0].graph: `name` is missing"),
+        ("{name: a b}", "cannot stand in a path"),
+        ("[a]", "is no node"),
+        ("{name: resnet32, endpoint: {type: GRPC}}", "model calls over gRPC are not in this version"),
+    ] {
+        let (_, faults) = read(&with_graph(graph));
+        assert!(faults.to_string().contains(wanted), "{graph}: {wanted:?} is not in\n{faults}");
+    }
+    let deep = (0..80).fold("{name: z}".to_owned(), |graph, n| format!("{{name: n{n}, children: [{graph}]}}"));
+    let (_, faults) = read(&with_graph(&deep));
+    assert!(faults.to_string().contains("nested too deep"), "{faults}");
+}
+
+#[test]
+fn endpoints_are_filled_in_as_the_operator_does() {
+    let pods = "componentSpecs:
+    - spec: {containers: [{name: side}, {name: a, image: 'i:1'}, {name: b, ports: [{name: http, containerPort: 7}]}]}
+    - spec: {containers: [{name: c}]}
+    svcOrchSpec:";
+    let (_, rest) = CIFAR10.split_once("    svcOrchSpec:").unwrap();
+    let (before, _) = CIFAR10.split_once("  - componentSpecs:").unwrap();
+    let graph = "{name: a, children: [{name: b, endpoint: {service_port: 8}, children: [{name: c, children: [
+      {name: d, endpoint: {service_host: h, httpPort: 5, service_port: 6}}]}]}]}";
+    let rest = rest.split_once("    graph:").unwrap().0;
+    let text = format!("{before}  - {pods}{rest}    graph: {graph}\n    name: p\n");
+    let (deployed, faults) = read(&text);
+    assert!(faults.is_empty(), "{faults}");
+    let deployed = deployed.unwrap();
+    let endpoint = |node: &str| deployed.endpoints[node].to_string();
+    assert_eq!(endpoint("a"), "localhost:9001");
+    assert_eq!(endpoint("b"), "localhost:7");
+    assert_eq!(endpoint("c"), "tfserving-cifar10-p-c.default.svc.cluster.local:9003");
+    assert_eq!(endpoint("d"), "h:5");
+    assert_eq!(deployed.images["a"], "i:1");
+    let separate = text.replace("  protocol:", "  annotations: {seldon.io/engine-separate-pod: 'true'}\n  protocol:");
+    let deployed = read(&separate).0.unwrap();
+    assert_eq!(deployed.endpoints["b"].host, "tfserving-cifar10-p-b.default.svc.cluster.local");
+}
+
+#[test]
+fn annotations_are_environment_and_timeouts() {
+    let notes =
+        "{seldon.io/engine-kafka-workers: '8', seldon.io/engine-kafka-broker: x:1, seldon.io/rest-timeout: '5000'}";
+    let (deployed, faults) = read(&CIFAR10.replace("  protocol:", &format!("  annotations: {notes}\n  protocol:")));
+    assert!(faults.is_empty(), "{faults}");
+    let deployed = deployed.unwrap();
+    let values =
+        |name: &str| deployed.variables.iter().filter(|v| v.0 == name).map(|v| v.1.as_str()).collect::<Vec<_>>();
+    assert_eq!(values("KAFKA_WORKERS"), ["8"]);
+    assert_eq!(values("KAFKA_BROKER"), ["10.12.10.16:9094"]);
+    assert!(
+        deployed
+            .values
+            .iter()
+            .any(|(path, value, _)| path.join(".") == "nodes.*.timeout" && *value == Value::Text("5000ms".into()))
+    );
+    let (_, faults) = read(&CIFAR10.replace("  protocol:", "  annotations: {seldon.io/rest-timeout: 5s}\n  protocol:"));
+    assert!(faults.to_string().contains("give milliseconds"), "{faults}");
+}
+
+#[test]
+fn secrets_are_read_from_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let deployment = directory.path().join("d.yaml");
+    std::fs::write(&deployment, TLS).unwrap();
+    let inputs = |secrets: bool| Inputs {
+        deployment: Some(deployment.clone()),
+        secrets: secrets.then(|| directory.path().to_owned()),
+        ..Inputs::default()
+    };
+    let text = load(&inputs(false)).unwrap_err().to_string();
+    assert!(text.contains("secretKeyRef seldon-cluster-ca-cert/ca.crt is not resolved; give a directory"), "{text}");
+    assert_eq!(text.lines().count(), 3, "the optional one is no fault:\n{text}");
+    let pem = "-----BEGIN CERTIFICATE-----\ncanary\n-----END CERTIFICATE-----\n";
+    for file in ["seldon-cluster-ca-cert/ca.crt", "seldon-user/user.crt", "seldon-user/user.key"] {
+        let file = directory.path().join(file);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, pem).unwrap();
+    }
+    let names = |inputs: &Inputs| {
+        let security = load(inputs).unwrap().settings.kafka.security;
+        security.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&inputs(true)), ["security.protocol", "ssl.ca.pem", "ssl.certificate.pem", "ssl.key.pem"]);
+    std::fs::write(directory.path().join("seldon-user/user.password"), "canary\n").unwrap();
+    let loaded = load(&inputs(true)).unwrap();
+    let (name, password) = loaded.settings.kafka.security.last().unwrap();
+    assert_eq!((name.as_str(), password.expose()), ("ssl.key.password", "canary"));
+}
+
+#[test]
+fn a_reference_that_the_environment_answers_is_no_fault() {
+    let pem = "-----BEGIN CERTIFICATE-----";
+    let set = ["KAFKA_SSL_CA_CERT", "KAFKA_SSL_CLIENT_CERT", "KAFKA_SSL_CLIENT_KEY"];
+    let environment: BTreeMap<String, String> = set.iter().map(|name| ((*name).into(), pem.into())).collect();
+    let references = References { environment: Some(&environment), ..References::default() };
+    let mut faults = Faults::default();
+    file("d.yaml", TLS, Wanted::default(), &references, &mut faults);
+    assert!(faults.is_empty(), "{faults}");
+}
+
+#[test]
+fn references_stay_inside_their_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let references = References { secrets: Some(directory.path()), ..References::default() };
+    let mut faults = Faults::default();
+    file("d.yaml", &TLS.replace("key: ca.crt", "key: ../../etc/passwd"), Wanted::default(), &references, &mut faults);
+    assert!(faults.to_string().contains("is no reference"), "{faults}");
+}
+
+#[test]
+fn the_operators_predictor_is_taken_from_the_environment() {
+    let json = r#"{"name":"model","graph":{"name":"m","type":"MODEL","endpoint":{"service_host":"localhost",
+        "service_port":9000,"httpPort":9000,"grpcPort":9500}},"annotations":{"version":"v7"},"componentSpecs":[{"spec":
+        {"containers":[{"name":"m","image":"x:1"}]}}],"svcOrchSpec":{"env":[{"name":"KAFKA_BROKER","value":"b:1"},
+        {"name":"KAFKA_SASL_PASSWORD","valueFrom":{"secretKeyRef":{"name":"s","key":"k"}}}]}}"#;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(json);
+    let podinfo = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(podinfo.path(), "seldon.io/rest-timeout=\"1500\"\n").unwrap();
+    let mut inputs = Inputs {
+        flags: [
+            ("sdep", "d"),
+            ("namespace", "ns"),
+            ("predictor", "model"),
+            ("protocol", "v2"),
+            ("server_type", "kafka"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .to_vec(),
+        environment: [("ENGINE_PREDICTOR", encoded.as_str()), ("KAFKA_INPUT_TOPIC", "i"), ("KAFKA_OUTPUT_TOPIC", "o")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
+        podinfo: Some(podinfo.path().to_owned()),
+        ..Inputs::default()
+    };
+    let faults = load(&inputs).unwrap_err();
+    assert!(faults.to_string().contains("ENGINE_PREDICTOR: svcOrchSpec.env KAFKA_SASL_PASSWORD"), "{faults}");
+    for (name, value) in [("PASSWORD", "canary"), ("USERNAME", "u"), ("MECHANISM", "PLAIN")] {
+        inputs.environment.insert(format!("KAFKA_SASL_{name}"), value.into());
+    }
+    inputs.environment.insert("KAFKA_SECURITY_PROTOCOL".into(), "sasl_ssl".into());
+    let settings = load(&inputs).unwrap().settings;
+    assert_eq!(settings.kafka.group_id, "model.d.ns");
+    assert_eq!(settings.kafka.brokers, "b:1");
+    assert_eq!(settings.nodes["m"].endpoint.to_string(), "localhost:9000");
+    assert_eq!(settings.nodes["m"].timeout.as_millis(), 1500);
+    assert_eq!(settings.deployment.predictor_version, "v7");
+    for (wrong, wanted) in [(":;,", "is no base64"), ("e30=", "`graph` is missing"), ("e3s=", "malformed JSON")] {
+        inputs.environment.insert("ENGINE_PREDICTOR".into(), wrong.into());
+        let faults = load(&inputs).unwrap_err().to_string();
+        assert!(faults.contains(wanted), "{wrong}: {faults}");
+    }
+}

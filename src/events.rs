@@ -1,1 +1,0 @@
-//! Noteworthy happenings: one function each, which logs and counts.

@@ -1,0 +1,416 @@
+//! What the group has given to this process: answers the client library's rebalances.
+//!
+//! Everything here runs on the consumer's thread, inside its poll. Owners live on other threads, so waiting for them to
+//! drain cannot deadlock. A rebalance that cannot be answered is fatal to this client: a new one starts from what is
+//! committed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::statistics::Statistics;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaRespErr;
+
+use super::source::{Assigned, KafkaSource, Marks, Owners};
+use super::start::{Beginning, Log, begin};
+use super::status::{Heartbeat, Status};
+use crate::config::settings::Start;
+use crate::events::{Client as Which, Events};
+use crate::record::{Epoch, NextOffset, Partition};
+
+/// One request to the brokers about a position.
+const ASK: Duration = Duration::from_secs(5);
+/// Requests about positions are repeated so long before the client is given up.
+const ASK_IN_ALL: Duration = Duration::from_secs(30);
+
+/// The consumer client.
+pub type Client = BaseConsumer<Assignment>;
+
+struct Held {
+    epoch: Epoch,
+    marks: Arc<Marks>,
+}
+
+#[derive(Default)]
+struct State {
+    /// One queue per partition for the life of the client, held or not.
+    sources: HashMap<Partition, Arc<KafkaSource<Assignment>>>,
+    held: HashMap<Partition, Held>,
+    /// What the brokers have confirmed.
+    committed: HashMap<Partition, NextOffset>,
+    /// What was asked for and not yet answered.
+    requested: HashMap<Partition, NextOffset>,
+    failure: Option<String>,
+}
+
+/// What the assignment needs to know.
+pub struct Rules {
+    /// Input topic.
+    pub topic: Arc<str>,
+    /// Where to start without a usable committed offset.
+    pub start: Start,
+    /// Time for owners to finish what runs when a partition is taken away.
+    pub drain: Duration,
+}
+
+/// The context of the consumer client.
+pub struct Assignment {
+    rules: Rules,
+    owners: Arc<dyn Owners>,
+    events: Events,
+    status: Arc<Status>,
+    heartbeat: Heartbeat,
+    client: OnceLock<Weak<Client>>,
+    state: Mutex<State>,
+}
+
+/// Epochs are unique in the process, over all clients.
+static EPOCHS: AtomicU64 = AtomicU64::new(1);
+
+fn new_epoch() -> Epoch {
+    Epoch(EPOCHS.fetch_add(1, Relaxed))
+}
+
+impl Assignment {
+    /// Nothing assigned.
+    pub fn new(
+        rules: Rules,
+        owners: Arc<dyn Owners>,
+        events: Events,
+        status: Arc<Status>,
+        heartbeat: Heartbeat,
+    ) -> Self {
+        Self { rules, owners, events, status, heartbeat, client: OnceLock::new(), state: Mutex::default() }
+    }
+
+    /// Tells the context its client, which only exists after it.
+    pub fn belongs_to(&self, client: &Arc<Client>) {
+        // Set once, right after the client was made.
+        let _already_set = self.client.set(Arc::downgrade(client));
+    }
+
+    /// Why the client cannot go on, if so.
+    pub fn failure(&self) -> Option<String> {
+        self.state().failure.clone()
+    }
+
+    /// Commits in the background what owners have finished since.
+    pub fn commit(&self, client: &Client) {
+        let mut state = self.state();
+        let mut new = Vec::new();
+        let State { held, committed, requested, .. } = &mut *state;
+        for (partition, held) in held.iter() {
+            let safe = held.marks.safe();
+            if committed.get(partition) != Some(&safe) && requested.get(partition) != Some(&safe) {
+                new.push((*partition, safe));
+                requested.insert(*partition, safe);
+            }
+        }
+        drop(state);
+        if new.is_empty() {
+            return;
+        }
+        let list = self.list(&new);
+        if let Err(error) = list.and_then(|list| client.commit(&list, CommitMode::Async)) {
+            self.state().requested.clear();
+            self.events.commit_failed(&names(&new), &error);
+        }
+    }
+
+    /// Tells owners that are idle at the end of the log how far it reaches past control records.
+    pub fn ask_ends(&self, client: &Client) {
+        let idle: Vec<(Partition, Epoch)> = {
+            let state = self.state();
+            state.held.iter().filter(|(_, h)| h.marks.idle_at_end()).map(|(p, h)| (*p, h.epoch)).collect()
+        };
+        if idle.is_empty() {
+            return;
+        }
+        let Ok(positions) = client.position() else { return };
+        for (partition, epoch) in idle {
+            let position = positions.find_partition(&self.rules.topic, partition.0).and_then(|e| e.offset().to_raw());
+            if let Some(position) = position.filter(|position| *position >= 0) {
+                self.owners.position(partition, epoch, NextOffset(position));
+            }
+        }
+    }
+
+    /// Gives a partition a new owner epoch that starts at what is finished. For an owner that died or left the log.
+    pub fn resume(&self, client: &Client, partition: Partition, epoch: Epoch) -> Result<(), KafkaError> {
+        let Some(safe) = self.state().held.get(&partition).filter(|h| h.epoch == epoch).map(|h| h.marks.safe()) else {
+            return Ok(());
+        };
+        let log = self.log(client, partition)?;
+        let beginning = begin(Some(safe), log, self.rules.start);
+        let offset = rdkafka::Offset::Offset(beginning.at.0);
+        client.seek(&self.rules.topic, partition.0, offset, ASK)?;
+        self.report(partition, beginning);
+        self.hand_over(partition, beginning);
+        Ok(())
+    }
+
+    /// Ends every epoch: owners finish what runs, it is committed, nothing is held.
+    pub fn release_all(&self, client: &Client, lost: bool) {
+        let held: Vec<Partition> = self.state().held.keys().copied().collect();
+        self.release(client, &held, lost);
+    }
+
+    /// Forgets the queues, which hold the client alive.
+    pub fn forget_queues(&self) {
+        self.state().sources.clear();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn list(&self, positions: &[(Partition, NextOffset)]) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for (partition, next) in positions {
+            list.add_partition_offset(&self.rules.topic, partition.0, rdkafka::Offset::Offset(next.0))?;
+        }
+        Ok(list)
+    }
+
+    fn assign(&self, client: &Client, list: &TopicPartitionList) -> Result<(), KafkaError> {
+        let partitions = partitions(list);
+        let beginnings = self.beginnings(client, &partitions)?;
+        for (partition, _) in &beginnings {
+            self.split(*partition)?;
+        }
+        let with_offsets =
+            self.list(&beginnings.iter().map(|(p, beginning)| (*p, beginning.at)).collect::<Vec<_>>())?;
+        match client.rebalance_protocol() {
+            RebalanceProtocol::Cooperative => client.incremental_assign(&with_offsets)?,
+            _ => client.assign(&with_offsets)?,
+        }
+        for (partition, beginning) in beginnings {
+            self.report(partition, beginning);
+            self.hand_over(partition, beginning);
+        }
+        let total = self.state().held.len();
+        self.status.joined(total);
+        self.events.assigned(&partitions, total);
+        Ok(())
+    }
+
+    /// Where each partition begins, by what is committed and our policy. Asks again while brokers are away.
+    fn beginnings(&self, client: &Client, partitions: &[Partition]) -> KafkaResult<Vec<(Partition, Beginning)>> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let deadline = Instant::now() + ASK_IN_ALL;
+        loop {
+            self.heartbeat.beat();
+            match self.try_beginnings(client, partitions) {
+                Err(error) if Instant::now() < deadline => self.events.client_error(Which::Consumer, &error),
+                result => return result,
+            }
+        }
+    }
+
+    fn try_beginnings(&self, client: &Client, partitions: &[Partition]) -> KafkaResult<Vec<(Partition, Beginning)>> {
+        let mut asked = TopicPartitionList::new();
+        for partition in partitions {
+            asked.add_partition(&self.rules.topic, partition.0);
+        }
+        let committed = client.committed_offsets(asked, ASK)?;
+        let mut beginnings = Vec::with_capacity(partitions.len());
+        for partition in partitions {
+            self.heartbeat.beat();
+            let entry = committed.find_partition(&self.rules.topic, partition.0);
+            let next = entry.and_then(|e| e.offset().to_raw()).filter(|raw| *raw >= 0).map(NextOffset);
+            if let Some(next) = next {
+                self.state().committed.insert(*partition, next);
+            }
+            beginnings.push((*partition, begin(next, self.log(client, *partition)?, self.rules.start)));
+        }
+        Ok(beginnings)
+    }
+
+    fn log(&self, client: &Client, partition: Partition) -> KafkaResult<Log> {
+        let (low, high) = client.fetch_watermarks(&self.rules.topic, partition.0, ASK)?;
+        Ok(Log { low, high })
+    }
+
+    fn split(&self, partition: Partition) -> Result<(), KafkaError> {
+        let mut state = self.state();
+        if state.sources.contains_key(&partition) {
+            return Ok(());
+        }
+        let client = self.client.get().and_then(Weak::upgrade);
+        let queue = client.and_then(|client| client.split_partition_queue(&self.rules.topic, partition.0));
+        let queue = queue.ok_or_else(|| KafkaError::Subscription(format!("no queue for partition {partition}")))?;
+        let source = Arc::new(KafkaSource::new(self.rules.topic.clone(), partition, queue));
+        state.sources.insert(partition, source);
+        Ok(())
+    }
+
+    fn report(&self, partition: Partition, beginning: Beginning) {
+        if let Some(outside) = beginning.outside {
+            self.events.resumed_outside_log(partition, outside.committed, beginning.at, outside.lost.unsigned_abs());
+        }
+        self.events.reading_from(partition, beginning.at);
+    }
+
+    fn hand_over(&self, partition: Partition, beginning: Beginning) {
+        let epoch = new_epoch();
+        let marks = Arc::new(Marks::new(beginning.at));
+        let mut state = self.state();
+        let Some(source) = state.sources.get(&partition).cloned() else { return };
+        if let Some(before) = state.held.insert(partition, Held { epoch, marks: marks.clone() }) {
+            before.marks.end();
+        }
+        state.requested.remove(&partition);
+        if beginning.commit {
+            // Differs from what the next commit finds, so the position is committed at once.
+            state.committed.remove(&partition);
+        }
+        drop(state);
+        source.hand_to(epoch);
+        self.owners.assign(Assigned { partition, epoch, start: beginning.at, source, marks });
+    }
+
+    /// Ends the owners' epochs; what they have finished is committed unless the group has given the partitions away already.
+    fn release(&self, client: &Client, partitions: &[Partition], lost: bool) {
+        let held: Vec<(Partition, Epoch)> = {
+            let state = self.state();
+            partitions.iter().filter_map(|p| state.held.get(p).map(|h| (*p, h.epoch))).collect()
+        };
+        if !lost {
+            self.drain(&held);
+        }
+        let mut finished = Vec::new();
+        let mut state = self.state();
+        for (partition, epoch) in &held {
+            if let Some(source) = state.sources.get(partition) {
+                source.hand_to(Epoch(0));
+            }
+            if let Some(held) = state.held.remove(partition) {
+                held.marks.end();
+                let safe = held.marks.safe();
+                if !lost && state.committed.get(partition) != Some(&safe) {
+                    finished.push((*partition, safe));
+                }
+            }
+            state.committed.remove(partition);
+            state.requested.remove(partition);
+            self.owners.end(*partition, *epoch);
+        }
+        let left = state.held.len();
+        drop(state);
+        if !finished.is_empty() {
+            match self.list(&finished).and_then(|list| client.commit(&list, CommitMode::Sync)) {
+                Ok(()) => self.events.committed(&finished),
+                Err(error) => self.events.commit_failed(&names(&finished), &error),
+            }
+        }
+        self.status.joined(left);
+        let held: Vec<Partition> = held.into_iter().map(|(partition, _)| partition).collect();
+        if lost { self.events.lost_partitions(&held, left) } else { self.events.revoked(&held, left) }
+    }
+
+    /// Waits until the owners have finished what runs, or the time for it is over.
+    fn drain(&self, held: &[(Partition, Epoch)]) {
+        let (done, all_done) = mpsc::channel();
+        for (partition, epoch) in held {
+            self.owners.drain(*partition, *epoch, done.clone());
+        }
+        drop(done);
+        let deadline = Instant::now() + self.rules.drain;
+        loop {
+            self.heartbeat.beat();
+            let wait = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(200));
+            match all_done.recv_timeout(wait) {
+                // Nobody sends: the channel closes when the last owner has dropped its end.
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                _ if Instant::now() >= deadline => return self.events.drain_deadline_passed(held.len()),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn names(positions: &[(Partition, NextOffset)]) -> Vec<Partition> {
+    positions.iter().map(|(partition, _)| *partition).collect()
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
+    // `elements` must not be called on an empty list.
+    if list.count() == 0 { Vec::new() } else { list.elements().iter().map(|e| Partition(e.partition())).collect() }
+}
+
+impl ClientContext for Assignment {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.events.client_log(Which::Consumer, level, fac, message);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.status.consumer(&statistics, &self.rules.topic);
+        let state = self.state();
+        for (partition, high) in Status::high_watermarks(&statistics, &self.rules.topic) {
+            if let Some(held) = state.held.get(&partition) {
+                self.events.partition(partition).set_lag((high - held.marks.safe().0).max(0).unsigned_abs());
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Not errors to us: whoever reads the partition meets them in its queue.
+        if let Some(RDKafkaErrorCode::PartitionEOF | RDKafkaErrorCode::AutoOffsetReset) = error.rdkafka_error_code() {
+            return;
+        }
+        self.status.error(&error);
+        self.events.client_error(Which::Consumer, &format_args!("{error}: {reason}"));
+    }
+}
+
+impl ConsumerContext for Assignment {
+    fn rebalance(&self, client: &Client, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        self.heartbeat.beat();
+        let answered = if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.assign(client, list)
+        } else {
+            self.release(client, &partitions(list), client.assignment_lost());
+            match client.rebalance_protocol() {
+                RebalanceProtocol::Cooperative => client.incremental_unassign(list),
+                _ => client.unassign(),
+            }
+        };
+        if let Err(error) = answered {
+            self.state().failure = Some(format!("a rebalance could not be answered: {error}"));
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        // `elements` must not be called on an empty list.
+        if offsets.count() == 0 {
+            return;
+        }
+        let mut state = self.state();
+        let (mut stored, mut failed) = (Vec::new(), Vec::new());
+        for entry in offsets.elements() {
+            let partition = Partition(entry.partition());
+            state.requested.remove(&partition);
+            match (entry.error(), entry.offset().to_raw()) {
+                (Ok(()), Some(next)) if result.is_ok() => stored.push((partition, NextOffset(next))),
+                _ => failed.push(partition),
+            }
+        }
+        stored.retain(|(partition, _)| state.held.contains_key(partition));
+        state.committed.extend(stored.iter().copied());
+        drop(state);
+        if !stored.is_empty() {
+            self.events.committed(&stored);
+        }
+        if let Err(error) = result {
+            self.events.commit_failed(&failed, &error);
+        }
+    }
+}

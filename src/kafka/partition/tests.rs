@@ -1,0 +1,237 @@
+use super::*;
+
+/// Room of a process with nobody else in it.
+#[derive(Debug)]
+struct Alone {
+    records: usize,
+    bytes: usize,
+}
+
+impl Room for Alone {
+    fn take_record(&mut self) -> bool {
+        let free = self.records > 0;
+        self.records -= usize::from(free);
+        free
+    }
+    fn give_record(&mut self) {
+        self.records += 1;
+    }
+    fn take_bytes(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+    fn give_bytes(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+    }
+    fn may_read(&mut self, held: usize) -> bool {
+        held == 0 || self.bytes < 100
+    }
+}
+
+/// A partition in epoch 1, and the room it works in.
+struct Bench {
+    partition: Partition<&'static str>,
+    room: Alone,
+}
+
+impl Bench {
+    fn new(order: Order, records: usize) -> Self {
+        let bounds = Bounds { window: 4, commit_span: 4 };
+        let partition = Partition::new(Epoch(1), NextOffset(0), order, bounds);
+        Self { partition, room: Alone { records, bytes: 0 } }
+    }
+
+    fn say(&mut self, event: Event<&'static str>) -> Vec<Command> {
+        let mut commands = Vec::new();
+        assert!(self.partition.step(Epoch(1), event, Duration::ZERO, &mut self.room, &mut commands));
+        commands
+    }
+
+    /// Reads records with these keys, at the offsets 0, 1 and so on; each of one byte.
+    fn read(&mut self, keys: &[&'static str]) -> Vec<Command> {
+        let read = |key: &&'static str| {
+            let offset = Offset(self.partition.window.next_seq().0 as i64);
+            self.say(Event::Read { offset, key: Some(Bytes::from_static(key.as_bytes())), bytes: 1, item: key })
+        };
+        keys.iter().flat_map(read).collect()
+    }
+
+    fn panicked(&mut self, seq: u64) -> Vec<Command> {
+        self.say(Event::Lost { seq: Seq(seq), panic: Some("boom".into()) })
+    }
+
+    fn lost(&mut self, seq: u64) -> Vec<Command> {
+        self.say(Event::Lost { seq: Seq(seq), panic: None })
+    }
+}
+
+fn start(seq: u64) -> Command {
+    Command::Start(Seq(seq))
+}
+
+fn give_up(seq: u64) -> Command {
+    Command::GiveUp(Seq(seq), "boom".into())
+}
+
+fn commit(position: i64) -> Command {
+    Command::Commit(NextOffset(position))
+}
+
+#[test]
+fn a_key_goes_on_when_the_outcome_is_enqueued_and_the_commit_waits_for_the_ack() {
+    let mut bench = Bench::new(Order::Key, 9);
+    assert_eq!(bench.read(&["a", "a", "b"]), [start(0), start(2)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(1))), []);
+    assert_eq!(bench.say(Event::Acked(Seq(1))), []);
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(2)]);
+}
+
+#[test]
+fn an_ack_that_overtakes_the_word_enqueued_frees_lane_and_room_once() {
+    let mut bench = Bench::new(Order::Partition, 1);
+    assert_eq!(bench.read(&["a", "b"]), [start(0)]);
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1), start(1)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), []);
+    assert_eq!((bench.room.records, bench.partition.running()), (0, 1));
+}
+
+#[test]
+fn a_late_ack_takes_a_waiting_record_out_of_line() {
+    for order in [Order::Partition, Order::Key, Order::None] {
+        let mut bench = Bench::new(order, 1);
+        bench.read(&["a"]);
+        bench.say(Event::Enqueued(Seq(0)));
+        bench.room.take_record();
+        bench.say(Event::Undelivered(Seq(0)));
+        assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1)]);
+        bench.room.give_record();
+        assert_eq!(bench.say(Event::Pump), []);
+        assert_eq!(bench.read(&["a"]), [start(1)]);
+    }
+}
+
+#[test]
+fn a_late_ack_takes_a_suspect_out_of_line() {
+    let mut bench = Bench::new(Order::Key, 9);
+    bench.read(&["a", "b", "a"]);
+    bench.panicked(0);
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1), start(2)]);
+}
+
+#[test]
+fn an_event_of_another_epoch_changes_nothing() {
+    let mut bench = Bench::new(Order::Key, 1);
+    bench.read(&["a"]);
+    let mut commands = Vec::new();
+    for epoch in [Epoch(0), Epoch(2)] {
+        let event = Event::Acked(Seq(0));
+        assert!(!bench.partition.step(epoch, event, Duration::ZERO, &mut bench.room, &mut commands));
+    }
+    assert_eq!((commands.len(), bench.partition.unfinished(), bench.room.records), (0, 1, 0));
+}
+
+#[test]
+fn undelivered_outcomes_of_a_key_are_run_again_in_read_order() {
+    let mut bench = Bench::new(Order::Key, 1);
+    bench.read(&["a", "a", "a"]);
+    bench.say(Event::Enqueued(Seq(0)));
+    bench.say(Event::Enqueued(Seq(1)));
+    assert_eq!(bench.say(Event::Undelivered(Seq(0))), []);
+    assert_eq!(bench.say(Event::Undelivered(Seq(1))), []);
+    assert_eq!(bench.say(Event::Enqueued(Seq(2))), [start(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+}
+
+#[test]
+fn without_room_it_says_so_and_goes_on_at_the_next_pump() {
+    let mut bench = Bench::new(Order::None, 0);
+    assert_eq!(bench.read(&["a"]), [Command::Starved]);
+    bench.room.give_record();
+    assert_eq!(bench.say(Event::Pump), [start(0)]);
+}
+
+#[test]
+fn reading_stops_at_the_window_and_at_the_commit_span() {
+    let mut bench = Bench::new(Order::None, 9);
+    assert_eq!(bench.partition.may_read(&mut bench.room), 4);
+    bench.read(&["a", "b", "c", "d"]);
+    assert_eq!(bench.partition.may_read(&mut bench.room), 0);
+    bench.say(Event::Acked(Seq(1)));
+    assert_eq!(bench.partition.may_read(&mut bench.room), 1);
+    bench.read(&["e"]);
+    bench.say(Event::Acked(Seq(2)));
+    assert_eq!((bench.partition.may_read(&mut bench.room), bench.partition.span()), (0, 2));
+}
+
+#[test]
+fn reading_stops_while_bytes_are_short() {
+    let mut bench = Bench::new(Order::None, 9);
+    bench.room.bytes = 100;
+    assert_eq!(bench.partition.may_read(&mut bench.room), 4);
+    bench.read(&["a"]);
+    assert_eq!(bench.partition.may_read(&mut bench.room), 0);
+}
+
+#[test]
+fn a_suspect_runs_alone_and_is_given_up_at_its_second_panic() {
+    let mut bench = Bench::new(Order::Key, 9);
+    assert_eq!(bench.read(&["a", "b", "c"]), [start(0), start(1), start(2)]);
+    assert_eq!(bench.panicked(1), []);
+    bench.say(Event::Acked(Seq(0)));
+    assert_eq!(bench.read(&["d"]), []);
+    assert_eq!(bench.lost(2), [start(1)]);
+    assert_eq!(bench.panicked(1), [give_up(1)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(1))), [start(3), start(2)]);
+    assert_eq!(bench.say(Event::Acked(Seq(1))), [commit(2)]);
+}
+
+#[test]
+fn a_suspect_that_is_lost_without_a_panic_still_runs_alone() {
+    let mut bench = Bench::new(Order::Key, 9);
+    assert_eq!(bench.read(&["a"]), [start(0)]);
+    assert_eq!(bench.panicked(0), [start(0)]);
+    assert_eq!(bench.read(&["b"]), []);
+    assert_eq!(bench.lost(0), [start(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+}
+
+#[test]
+fn a_suspect_waits_for_an_earlier_record_of_its_lane() {
+    let mut bench = Bench::new(Order::Partition, 9);
+    bench.read(&["a", "b"]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+    assert_eq!(bench.say(Event::Undelivered(Seq(0))), []);
+    assert_eq!(bench.panicked(1), [start(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+}
+
+#[test]
+fn what_was_given_up_never_runs_again() {
+    let mut bench = Bench::new(Order::Key, 9);
+    bench.read(&["a"]);
+    bench.panicked(0);
+    assert_eq!(bench.panicked(0), [give_up(0)]);
+    assert_eq!(bench.lost(0), [give_up(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), []);
+    assert_eq!(bench.say(Event::Undelivered(Seq(0))), [give_up(0)]);
+}
+
+#[test]
+fn draining_starts_nothing_and_commits_before_it_says_drained() {
+    let mut bench = Bench::new(Order::Partition, 9);
+    bench.read(&["a", "b"]);
+    assert_eq!(bench.say(Event::Drain), []);
+    assert_eq!(bench.partition.may_read(&mut bench.room), 0);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), []);
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1), Command::Drained]);
+}
+
+#[test]
+fn closing_gives_all_room_back() {
+    let mut bench = Bench::new(Order::None, 3);
+    bench.read(&["a", "b", "c", "d"]);
+    bench.say(Event::Enqueued(Seq(0)));
+    bench.panicked(1);
+    bench.partition.close(&mut bench.room);
+    assert_eq!((bench.room.records, bench.room.bytes), (3, 0));
+}

@@ -1,0 +1,176 @@
+//! Room for running records and held bytes, shared by all partitions of the process.
+//!
+//! Counters only: taking and giving back never wakes another thread. A partition that found no room asks again on its own
+//! events and on a short tick. While somebody waits, nobody takes more than an equal share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use super::partition::Room;
+
+/// The room of the process.
+#[derive(Debug)]
+pub struct Permits {
+    records: Pool,
+    bytes: Pool,
+    partitions: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Pool {
+    limit: usize,
+    used: AtomicUsize,
+    waiting: AtomicUsize,
+}
+
+impl Pool {
+    fn new(limit: usize) -> Self {
+        Self { limit, used: AtomicUsize::new(0), waiting: AtomicUsize::new(0) }
+    }
+
+    /// True when one who holds `held` and waits or not may take more.
+    fn is_open_to(&self, held: usize, waits: bool, sharers: usize) -> bool {
+        let others = self.waiting.load(Relaxed).saturating_sub(usize::from(waits));
+        others == 0 || held < (self.limit / sharers.max(1)).max(1)
+    }
+}
+
+impl Permits {
+    /// Room for so many running records and held bytes.
+    pub fn new(records: usize, bytes: usize) -> Arc<Self> {
+        Arc::new(Self { records: Pool::new(records), bytes: Pool::new(bytes), partitions: AtomicUsize::new(0) })
+    }
+
+    /// Records that run now.
+    pub fn records_used(&self) -> usize {
+        self.records.used.load(Relaxed)
+    }
+
+    /// Bytes held now. Each partition may pass the limit by the record it has just read.
+    pub fn bytes_used(&self) -> usize {
+        self.bytes.used.load(Relaxed)
+    }
+
+    /// A partition's part in the room.
+    pub fn share(self: &Arc<Self>) -> Share {
+        self.partitions.fetch_add(1, Relaxed);
+        Share { permits: self.clone(), records: 0, bytes: 0, waits_for_record: false, waits_for_bytes: false }
+    }
+}
+
+/// What one partition holds of the room. Gives everything back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    permits: Arc<Permits>,
+    records: usize,
+    bytes: usize,
+    waits_for_record: bool,
+    waits_for_bytes: bool,
+}
+
+impl Share {
+    /// True when the last request for room was refused.
+    pub fn waits(&self) -> bool {
+        self.waits_for_record || self.waits_for_bytes
+    }
+
+    fn wait(flag: &mut bool, pool: &Pool, waits: bool) {
+        if *flag != waits {
+            *flag = waits;
+            if waits {
+                pool.waiting.fetch_add(1, Relaxed)
+            } else {
+                pool.waiting.fetch_sub(1, Relaxed)
+            };
+        }
+    }
+}
+
+impl Room for Share {
+    fn take_record(&mut self) -> bool {
+        let pool = &self.permits.records;
+        let open = pool.is_open_to(self.records, self.waits_for_record, self.permits.partitions.load(Relaxed));
+        let taken =
+            open && pool.used.fetch_update(Relaxed, Relaxed, |used| (used < pool.limit).then_some(used + 1)).is_ok();
+        Self::wait(&mut self.waits_for_record, pool, !taken);
+        self.records += usize::from(taken);
+        taken
+    }
+
+    fn give_record(&mut self) {
+        self.records -= 1;
+        self.permits.records.used.fetch_sub(1, Relaxed);
+    }
+
+    fn take_bytes(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.permits.bytes.used.fetch_add(bytes, Relaxed);
+    }
+
+    fn give_bytes(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        self.permits.bytes.used.fetch_sub(bytes, Relaxed);
+    }
+
+    fn may_read(&mut self, held: usize) -> bool {
+        let pool = &self.permits.bytes;
+        let open = pool.is_open_to(self.bytes, self.waits_for_bytes, self.permits.partitions.load(Relaxed));
+        // One record at least, or a partition that came last would never move.
+        let may = held == 0 || (open && pool.used.load(Relaxed) < pool.limit);
+        Self::wait(&mut self.waits_for_bytes, pool, !may);
+        may
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        Self::wait(&mut self.waits_for_record, &self.permits.records, false);
+        Self::wait(&mut self.waits_for_bytes, &self.permits.bytes, false);
+        self.permits.records.used.fetch_sub(self.records, Relaxed);
+        self.permits.bytes.used.fetch_sub(self.bytes, Relaxed);
+        self.permits.partitions.fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_records_than_the_limit_run_and_a_drop_gives_back() {
+        let permits = Permits::new(2, 10);
+        let (mut a, mut b) = (permits.share(), permits.share());
+        assert!(a.take_record() && a.take_record() && !b.take_record());
+        drop(a);
+        assert_eq!(permits.records_used(), 0);
+        assert!(b.take_record());
+    }
+
+    #[test]
+    fn while_another_waits_nobody_takes_more_than_its_share() {
+        let permits = Permits::new(4, 10);
+        let (mut a, mut b) = (permits.share(), permits.share());
+        assert!((0..4).all(|_| a.take_record()));
+        assert!(!b.take_record() && b.waits());
+        a.give_record();
+        a.give_record();
+        assert!(!a.take_record(), "a holds its share and b waits");
+        assert!(b.take_record());
+        assert!(!b.waits());
+        assert!(a.waits());
+        assert!(b.take_record(), "b has not its share yet");
+    }
+
+    #[test]
+    fn a_partition_that_holds_nothing_may_always_read_one_record() {
+        let permits = Permits::new(4, 10);
+        let (mut a, mut b) = (permits.share(), permits.share());
+        a.take_bytes(50);
+        assert!(!a.may_read(1));
+        assert!(b.may_read(0));
+        b.take_bytes(5);
+        assert!(!b.may_read(1));
+        a.give_bytes(50);
+        assert!(a.may_read(0) && permits.bytes_used() == 5);
+    }
+}

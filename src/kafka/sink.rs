@@ -1,0 +1,288 @@
+//! The producer client of the process and the thread that polls it.
+//!
+//! Outcomes are handed over from worker threads without blocking; what became of each comes back to its owner in batches. A
+//! client that met a fatal error is replaced, and what it had not settled comes back as undelivered.
+
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
+
+use super::offsets::Seq;
+use super::outcome::OutRecord;
+use super::status::Heartbeat;
+use crate::events::{Client, Events};
+use crate::record::Epoch;
+
+const POLL: Duration = Duration::from_millis(100);
+const REPLACE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What became of an outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// The broker has stored it.
+    Acked,
+    /// It will never be stored as it is.
+    Refused(RDKafkaErrorCode),
+    /// It was not stored, for a reason that passes.
+    Undelivered(RDKafkaErrorCode),
+}
+
+/// What kind of outcome it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Letter {
+    /// For the output topic.
+    Answer,
+    /// For the dead-letter topic.
+    Dead,
+}
+
+impl Letter {
+    /// For logs.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Dead => "dead letter",
+        }
+    }
+}
+
+/// The end of one outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// The owner's epoch.
+    pub epoch: Epoch,
+    /// Which record.
+    pub seq: Seq,
+    /// Kind of outcome.
+    pub letter: Letter,
+    /// What became of it.
+    pub settled: Settled,
+}
+
+/// Where an owner finds what became of its outcomes. Filled on the producer's thread, emptied on the owner's.
+pub struct Settlements {
+    list: Mutex<Vec<Settlement>>,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Settlements {
+    /// `wake` is called when the list was empty and is so no longer.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { list: Mutex::default(), wake: Box::new(wake) })
+    }
+
+    /// Takes all there is.
+    pub fn take(&self, into: &mut Vec<Settlement>) {
+        into.append(&mut self.list());
+    }
+
+    /// Adds one.
+    pub fn put(&self, settlement: Settlement) {
+        let mut list = self.list();
+        let was_empty = list.is_empty();
+        list.push(settlement);
+        drop(list);
+        if was_empty {
+            (self.wake)();
+        }
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<Settlement>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Travels through the client library with an outcome, so that its owner learns the end.
+pub struct Ticket {
+    /// Whom to tell.
+    pub settlements: Arc<Settlements>,
+    /// The owner's epoch.
+    pub epoch: Epoch,
+    /// Which record.
+    pub seq: Seq,
+    /// Kind of outcome.
+    pub letter: Letter,
+}
+
+impl Ticket {
+    /// Tells the owner.
+    pub fn settle(self, settled: Settled) {
+        let Self { settlements, epoch, seq, letter } = self;
+        settlements.put(Settlement { epoch, seq, letter, settled });
+    }
+}
+
+/// Why an outcome was not taken.
+#[derive(Debug)]
+pub enum NotTaken {
+    /// The client library's queue is full: try again.
+    Full(Box<Ticket>),
+    /// It will never be taken as it is.
+    Refused(Box<Ticket>, RDKafkaErrorCode),
+    /// The client is being replaced, or for another reason that passes: try again.
+    NotNow(Box<Ticket>, RDKafkaErrorCode),
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ticket").field("epoch", &self.epoch).field("seq", &self.seq).finish_non_exhaustive()
+    }
+}
+
+type KafkaProducer = BaseProducer<Context>;
+
+struct Context {
+    events: Events,
+    fatal: Arc<AtomicBool>,
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, message: &str) {
+        self.events.client_log(Client::Producer, level, fac, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.fatal.store(true, SeqCst);
+        }
+        self.events.client_error(Client::Producer, &format_args!("{error}: {reason}"));
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<Ticket>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        let settled = match result {
+            Ok(_) => Settled::Acked,
+            Err((error, _)) => {
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                if is_refusal(code) { Settled::Refused(code) } else { Settled::Undelivered(code) }
+            }
+        };
+        ticket.settle(settled);
+    }
+}
+
+/// True for an error that the same record will meet again whenever it is sent.
+pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode::{InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageSizeTooLarge};
+    // A batch above the topic's limit holds one record when it is refused for good: the library splits larger ones.
+    matches!(code, MessageSizeTooLarge | InvalidMessage | InvalidMessageSize | InvalidRecord | InvalidTimestamp)
+}
+
+/// The producer.
+pub struct Sink {
+    client: RwLock<Arc<KafkaProducer>>,
+    fatal: Arc<AtomicBool>,
+    stop: AtomicBool,
+    config: RwLock<ClientConfig>,
+    events: Events,
+    heartbeat: Heartbeat,
+}
+
+impl Sink {
+    /// Makes the client and starts its thread. Brokers need not answer yet.
+    pub fn start(
+        config: ClientConfig,
+        events: Events,
+        heartbeat: Heartbeat,
+    ) -> Result<(Arc<Self>, JoinHandle<()>), KafkaError> {
+        let fatal = Arc::new(AtomicBool::new(false));
+        let context = Context { events: events.clone(), fatal: fatal.clone() };
+        let client = Arc::new(config.create_with_context(context)?);
+        let sink = Arc::new(Self {
+            client: RwLock::new(client),
+            fatal,
+            stop: AtomicBool::new(false),
+            config: RwLock::new(config),
+            events,
+            heartbeat,
+        });
+        let polled = sink.clone();
+        let thread = std::thread::Builder::new().name("kafka-producer".into()).spawn(move || polled.run());
+        let thread = thread.map_err(|error| KafkaError::ClientCreation(format!("no thread: {error}")))?;
+        Ok((sink, thread))
+    }
+
+    /// Hands an outcome over. Never blocks.
+    pub fn send(&self, record: &OutRecord, ticket: Box<Ticket>) -> Result<(), NotTaken> {
+        let client = self.client();
+        let mut headers = OwnedHeaders::new_with_capacity(record.headers.0.len());
+        for header in &record.headers.0 {
+            headers = headers.insert(Header { key: &header.name, value: header.value.as_deref() });
+        }
+        let mut base = BaseRecord::<[u8], [u8], Box<Ticket>>::with_opaque_to(&record.topic, ticket).headers(headers);
+        base.partition = record.partition;
+        base.key = record.key.as_deref();
+        base.payload = record.value.as_deref();
+        client.send(base).map_err(|(error, base)| {
+            match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown) {
+                RDKafkaErrorCode::QueueFull => NotTaken::Full(base.delivery_opaque),
+                code if is_refusal(code) => NotTaken::Refused(base.delivery_opaque, code),
+                code => NotTaken::NotNow(base.delivery_opaque, code),
+            }
+        })
+    }
+
+    /// Outcomes that are not settled.
+    pub fn unsettled(&self) -> usize {
+        usize::try_from(self.client().in_flight_count()).unwrap_or(0)
+    }
+
+    /// Goes on with other settings, such as renewed certificates. What the old client held comes back as undelivered.
+    pub fn reopen(&self, config: ClientConfig) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+        self.fatal.store(true, SeqCst);
+    }
+
+    /// Ends the thread.
+    pub fn stop(&self) {
+        self.stop.store(true, SeqCst);
+    }
+
+    fn client(&self) -> Arc<KafkaProducer> {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn run(&self) {
+        while !self.stop.load(SeqCst) {
+            self.heartbeat.beat();
+            let client = self.client();
+            client.poll(POLL);
+            self.events.produce_queue.set(i64::from(client.in_flight_count()));
+            if self.fatal.load(SeqCst) {
+                self.replace(&client);
+            }
+        }
+    }
+
+    fn replace(&self, old: &KafkaProducer) {
+        let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let context = Context { events: self.events.clone(), fatal: self.fatal.clone() };
+        match config.create_with_context(context) {
+            Ok(client) => {
+                self.fatal.store(false, SeqCst);
+                *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
+                // Every outcome that the old client still holds is told to its owner, or it would wait for ever.
+                old.purge(PurgeConfig::default().queue().inflight());
+                while old.in_flight_count() > 0 {
+                    self.heartbeat.beat();
+                    old.poll(POLL);
+                }
+            }
+            Err(error) => {
+                self.events.client_error(Client::Producer, &error);
+                std::thread::sleep(REPLACE_PAUSE);
+            }
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! ConsumerActor: reads one partition and owns each of its records until the broker has acknowledged the record's outcome.
+//!
+//! Why no record can be lost: what to read, start and commit is decided by the machine in `kafka::partition`; this actor
+//! turns messages into its events and carries out its commands. For every record that was started, one of `Enqueued` then
+//! `Acked`, `Lost`, `Refused` or `Undelivered` comes back, because the record travels with a guard that tells of its own
+//! death. If this actor dies, its next life gets a new epoch that begins at what was finished.
+
+use std::collections::HashMap;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, ItemId, Receive, Recipient};
+use tokio::time::Instant;
+
+use super::assignment::Reread;
+use super::messages::{Back, Link, item};
+use crate::events::{Client, PartitionMetrics};
+use crate::kafka::dead_letter::Keep;
+use crate::kafka::outcome::Failure;
+use crate::kafka::partition::{Command, Event, Partition as Machine};
+use crate::kafka::permits::Share;
+use crate::kafka::sink::{Settlement, Settlements};
+use crate::kafka::source::{Assigned, ReadEnd};
+use crate::record::{Epoch, NextOffset, Partition, Record};
+
+mod dispatch;
+mod parts;
+mod settle;
+
+pub use self::parts::Parts;
+
+/// Records read at one wake-up, so that other actors of the thread get their turn.
+const BATCH: usize = 256;
+/// The net under a lost wake-up, and the pace of what is shown.
+const TICK: Duration = Duration::from_secs(1);
+/// While another partition has the room this one waits for.
+const STARVED: Duration = Duration::from_millis(2);
+/// Before something that could not be handed over is tried again.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Panics with the same record at hand before it is given up.
+const STRIKES: u8 = 2;
+
+/// What becomes of the partition.
+pub enum Life {
+    /// It is this actor's, from this epoch on.
+    Assign(Assigned),
+    /// Finish what runs, then drop the sender.
+    Drain(Epoch, mpsc::Sender<()>),
+    /// It is no longer this actor's.
+    End(Epoch),
+    /// The log was read up to here.
+    Position(Epoch, NextOffset),
+}
+
+/// Settlements have come.
+pub struct SettlementsCame;
+
+/// There may be more to read.
+struct ReadOn;
+
+/// What is kept of a record while it is owned.
+struct Held {
+    record: Arc<Record>,
+    puid: Option<Bytes>,
+    read_at: Instant,
+    attempt: u32,
+    /// Set when no answer can come any more: what its dead letter says, and how much of the record it keeps.
+    dead: Option<(Failure, Keep)>,
+    /// A dead letter is under way in place of an outcome that the broker refused.
+    replaced: bool,
+}
+
+/// One epoch.
+struct Reign {
+    assigned: Assigned,
+    link: Arc<Link>,
+    machine: Machine<Held>,
+    share: Share,
+    metrics: PartitionMetrics,
+    /// Reading stopped for want of room.
+    unread: bool,
+    at_end: bool,
+    outside: bool,
+    drained: Option<mpsc::Sender<()>>,
+}
+
+/// The actor.
+pub struct ConsumerActor {
+    partition: Partition,
+    parts: Parts,
+    settlements: Arc<Settlements>,
+    back: Recipient<Back>,
+    born: Instant,
+    reign: Option<Reign>,
+    /// Records at hand when this actor panicked.
+    strikes: HashMap<ItemId, (u8, Arc<str>)>,
+    /// To be said to the machine after a pause.
+    later: Vec<Event<Held>>,
+    pump_planned: bool,
+    commands: Vec<Command>,
+    settled: Vec<Settlement>,
+    records: Vec<Record>,
+}
+
+impl ConsumerActor {
+    /// An actor without a partition yet.
+    pub fn new(partition: Partition, parts: Parts, address: &ActorRef<Self>) -> Self {
+        let woken = address.clone();
+        Self {
+            partition,
+            parts,
+            settlements: Settlements::new(move || drop(woken.tell(SettlementsCame))),
+            back: address.recipient(),
+            born: Instant::now(),
+            reign: None,
+            strikes: HashMap::new(),
+            later: Vec::new(),
+            pump_planned: false,
+            commands: Vec::new(),
+            settled: Vec::new(),
+            records: Vec::new(),
+        }
+    }
+
+    fn assign(&mut self, assigned: Assigned, ctx: &mut Ctx<'_, Self>) {
+        self.end_reign();
+        let machine = Machine::new(assigned.epoch, assigned.start, self.parts.order, self.parts.bounds);
+        let link = Arc::new(Link {
+            partition: self.partition,
+            epoch: assigned.epoch,
+            back: self.back.clone(),
+            settlements: self.settlements.clone(),
+            marks: assigned.marks.clone(),
+        });
+        self.reign = Some(Reign {
+            link,
+            machine,
+            share: self.parts.permits.share(),
+            metrics: self.parts.events.partition(self.partition),
+            assigned,
+            unread: false,
+            at_end: false,
+            outside: false,
+            drained: None,
+        });
+        self.wait_for_records(ctx);
+        self.read(ctx);
+    }
+
+    fn end_reign(&mut self) {
+        self.later.clear();
+        if let Some(mut reign) = self.reign.take() {
+            reign.machine.close(&mut reign.share);
+        }
+    }
+
+    fn wait_for_records(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let Some(reign) = &self.reign else { return };
+        let (filled, epoch) = (reign.assigned.source.filled(), reign.assigned.epoch);
+        ctx.spawn(async move { filled.notified().await }, move |actor: &mut Self, (), ctx| {
+            if actor.reign.as_ref().is_some_and(|reign| reign.assigned.epoch == epoch) {
+                actor.wait_for_records(ctx);
+                actor.read(ctx);
+            }
+        });
+    }
+
+    fn read(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let Some(reign) = &mut self.reign else { return };
+        if reign.outside {
+            return self.reread_when_empty();
+        }
+        let most = reign.machine.may_read(&mut reign.share).min(BATCH);
+        reign.unread = most == 0;
+        if most == 0 {
+            if reign.share.waits() {
+                self.plan_pump(STARVED, ctx);
+            }
+            return;
+        }
+        let epoch = reign.assigned.epoch;
+        reign.assigned.marks.set_idle_at_end(false);
+        let mut records = std::mem::take(&mut self.records);
+        let end = reign.assigned.source.read(epoch, most, &mut records);
+        match end {
+            ReadEnd::EndOfLog => reign.at_end = true,
+            ReadEnd::OutsideLog => reign.outside = true,
+            _ if !records.is_empty() => reign.at_end = false,
+            _ => {}
+        }
+        self.parts.events.records_consumed.inc_by(records.len() as u64);
+        for record in records.drain(..) {
+            ctx.at_hand(item(&record));
+            let (offset, key, bytes) = (record.offset, record.key.clone(), record.size());
+            let item = Held { record: Arc::new(record), puid: None, read_at: Instant::now(), attempt: 0, dead: None, replaced: false };
+            self.step(epoch, Event::Read { offset, key, bytes, item }, ctx);
+        }
+        ctx.clear_at_hand();
+        self.records = records;
+        match end {
+            ReadEnd::More => drop(ctx.address().tell(ReadOn)),
+            ReadEnd::OutsideLog => self.reread_when_empty(),
+            ReadEnd::Failed(code) => self.parts.events.client_error(Client::Consumer, &code),
+            ReadEnd::Empty | ReadEnd::EndOfLog | ReadEnd::Retired => self.show_idle(),
+        }
+    }
+
+    /// A position outside the log: what was read before it is finished first, then the partition is begun anew.
+    fn reread_when_empty(&mut self) {
+        if let Some(reign) = self.reign.as_ref().filter(|reign| reign.machine.unfinished() == 0) {
+            let reread = Reread { partition: self.partition, epoch: reign.assigned.epoch };
+            drop(self.parts.assignment.tell(reread));
+        }
+    }
+
+    fn show_idle(&self) {
+        if let Some(reign) = &self.reign {
+            reign.assigned.marks.set_idle_at_end(reign.at_end && reign.machine.unfinished() == 0);
+        }
+    }
+
+    /// Tells the machine what happened and carries out what it decides.
+    fn step(&mut self, epoch: Epoch, event: Event<Held>, ctx: &mut Ctx<'_, Self>) {
+        let now = self.born.elapsed();
+        let Some(reign) = &mut self.reign else { return };
+        if !reign.machine.step(epoch, event, now, &mut reign.share, &mut self.commands) {
+            self.parts.events.late_results_dropped.inc();
+            return;
+        }
+        let mut commands = std::mem::take(&mut self.commands);
+        for command in commands.drain(..) {
+            match command {
+                Command::Start(seq) => self.run(seq, ctx),
+                Command::GiveUp(seq, panic) => self.give_up(seq, &panic, ctx),
+                Command::Commit(next) => {
+                    if let Some(reign) = &self.reign {
+                        reign.assigned.marks.set_safe(next);
+                    }
+                }
+                Command::Starved => self.plan_pump(STARVED, ctx),
+                Command::Drained => {
+                    if let Some(reign) = &mut self.reign {
+                        reign.drained = None;
+                    }
+                }
+            }
+        }
+        self.commands = commands;
+    }
+
+    fn after_pause(&mut self, epoch: Epoch, event: Event<Held>, ctx: &mut Ctx<'_, Self>) {
+        if self.reign.as_ref().is_some_and(|reign| reign.assigned.epoch == epoch) {
+            self.later.push(event);
+            self.plan_pump(PAUSE, ctx);
+        }
+    }
+
+    fn plan_pump(&mut self, after: Duration, ctx: &mut Ctx<'_, Self>) {
+        if !std::mem::replace(&mut self.pump_planned, true) {
+            ctx.later(after, |actor, ctx| {
+                actor.pump_planned = false;
+                actor.pump(ctx);
+            });
+        }
+    }
+
+    fn pump(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let Some(epoch) = self.reign.as_ref().map(|reign| reign.assigned.epoch) else { return };
+        for event in std::mem::take(&mut self.later) {
+            self.step(epoch, event, ctx);
+        }
+        self.step(epoch, Event::Pump, ctx);
+        self.read_if_waiting(ctx);
+    }
+
+    fn read_if_waiting(&mut self, ctx: &mut Ctx<'_, Self>) {
+        match &self.reign {
+            Some(reign) if reign.unread || reign.outside => self.read(ctx),
+            _ => self.show_idle(),
+        }
+    }
+
+    /// A record was at hand when this actor panicked. The next life, which reads it again, must know.
+    fn strike(&mut self, at_hand: ItemId, panic: &str) {
+        // An item holds the low bits of the offset: no partition holds records so far apart.
+        let entry = self.strikes.entry(at_hand).or_insert_with(|| (0, panic.into()));
+        entry.0 += 1;
+    }
+
+    fn tick(&mut self, ctx: &mut Ctx<'_, Self>) {
+        self.settle(ctx);
+        self.pump(ctx);
+        self.read(ctx);
+        if let Some(reign) = &self.reign {
+            let machine = &reign.machine;
+            reign.metrics.set_window(machine.unfinished());
+            reign.metrics.set_commit_span(machine.span());
+            let oldest = machine.oldest_unfinished().map(|since| (self.born + since).into_std());
+            reign.metrics.set_oldest_unfinished(oldest);
+        }
+    }
+
+}
+
+impl Actor for ConsumerActor {
+    fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
+        ctx.every(TICK, Self::tick);
+    }
+
+    fn restarting(&mut self, why: &Ended) {
+        self.pump_planned = false;
+        self.later = Vec::new();
+        self.commands = Vec::new();
+        self.records = Vec::new();
+        self.settled = Vec::new();
+        let Some(reign) = self.reign.take() else { return };
+        if let Some(at_hand) = why.at_hand {
+            self.strike(at_hand, &why.exit.to_string());
+        }
+        drop(self.parts.assignment.tell(Reread { partition: self.partition, epoch: reign.assigned.epoch }));
+    }
+
+    fn observe(&self) -> serde_json::Value {
+        match &self.reign {
+            None => serde_json::json!({"partition": self.partition.0, "assigned": false}),
+            Some(reign) => serde_json::json!({
+                "partition": self.partition.0,
+                "assigned": true,
+                "epoch": reign.assigned.epoch.0,
+                "running": reign.machine.running(),
+                "unfinished": reign.machine.unfinished(),
+                "commit_span": reign.machine.span(),
+                "next_offset": reign.machine.safe().0,
+                "oldest_unfinished_seconds":
+                    reign.machine.oldest_unfinished().map(|since| (self.born.elapsed() - since).as_secs_f64()),
+            }),
+        }
+    }
+}
+
+impl Receive<Life> for ConsumerActor {
+    fn receive(&mut self, life: Life, ctx: &mut Ctx<'_, Self>) {
+        match life {
+            Life::Assign(assigned) => self.assign(assigned, ctx),
+            Life::Drain(epoch, done) => {
+                if let Some(reign) = self.reign.as_mut().filter(|reign| reign.assigned.epoch == epoch) {
+                    reign.drained = Some(done);
+                    self.step(epoch, Event::Drain, ctx);
+                }
+            }
+            Life::End(epoch) => {
+                if self.reign.as_ref().is_some_and(|reign| reign.assigned.epoch == epoch) {
+                    self.end_reign();
+                }
+            }
+            Life::Position(epoch, position) => self.step(epoch, Event::EndsAt(position), ctx),
+        }
+    }
+}
+
+impl Receive<Back> for ConsumerActor {
+    fn receive(&mut self, back: Back, ctx: &mut Ctx<'_, Self>) {
+        match back {
+            Back::Enqueued(epoch, seq) => self.step(epoch, Event::Enqueued(seq), ctx),
+            Back::Lost { epoch, seq, panic } => {
+                let event = self.lost(seq, panic);
+                self.step(epoch, event, ctx);
+            }
+        }
+        if self.reign.as_ref().is_some_and(|reign| reign.unread) {
+            self.read(ctx);
+        }
+    }
+}
+
+impl Receive<SettlementsCame> for ConsumerActor {
+    fn receive(&mut self, _: SettlementsCame, ctx: &mut Ctx<'_, Self>) {
+        self.settle(ctx);
+    }
+}
+
+impl Receive<ReadOn> for ConsumerActor {
+    fn receive(&mut self, _: ReadOn, ctx: &mut Ctx<'_, Self>) {
+        self.read(ctx);
+    }
+}

@@ -1,0 +1,36 @@
+//! What a ConsumerActor works with.
+
+use std::sync::Arc;
+
+use millrace_actors::ActorRef;
+
+use crate::config::settings::{Order, Protocol};
+use crate::events::Events;
+use crate::kafka::partition::Bounds;
+use crate::kafka::permits::Permits;
+use crate::stream::assignment::AssignmentActor;
+use crate::stream::producer::ProducerActor;
+use crate::stream::router::RequestRouterActor;
+
+/// What a ConsumerActor works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Runs records through the graph.
+    pub router: ActorRef<RequestRouterActor>,
+    /// Writes outcomes.
+    pub producer: ActorRef<ProducerActor>,
+    /// Gives a partition a new epoch.
+    pub assignment: ActorRef<AssignmentActor>,
+    /// Room of the process.
+    pub permits: Arc<Permits>,
+    /// Protocol of the requests.
+    pub protocol: Protocol,
+    /// Order of the outputs.
+    pub order: Order,
+    /// Bounds of the partition.
+    pub bounds: Bounds,
+    /// Largest request.
+    pub request_bytes: usize,
+    /// Where happenings are told.
+    pub events: Events,
+}

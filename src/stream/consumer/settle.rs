@@ -1,0 +1,72 @@
+//! What became of outcomes: acknowledged, refused for good, or not delivered this time.
+
+use millrace_actors::Ctx;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::ConsumerActor;
+use crate::kafka::offsets::Seq;
+use crate::kafka::outcome::{ErrorClass, Failure};
+use crate::kafka::partition::Event;
+use crate::kafka::sink::{Letter, Settled, Settlement};
+use crate::record::Epoch;
+use crate::stream::messages::item;
+
+impl ConsumerActor {
+    pub(super) fn settle(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let mut settled = std::mem::take(&mut self.settled);
+        self.settlements.take(&mut settled);
+        for Settlement { epoch, seq, letter, settled } in settled.drain(..) {
+            match settled {
+                Settled::Acked => self.acked(epoch, seq, letter, ctx),
+                Settled::Refused(code) => self.refused(epoch, seq, letter, code, ctx),
+                Settled::Undelivered(code) => {
+                    self.parts.events.produce_failed("", &code);
+                    self.after_pause(epoch, Event::Undelivered(seq), ctx);
+                }
+            }
+        }
+        self.settled = settled;
+        self.read_if_waiting(ctx);
+    }
+
+    fn acked(&mut self, epoch: Epoch, seq: Seq, letter: Letter, ctx: &mut Ctx<'_, Self>) {
+        let held = self.reign.as_ref().filter(|reign| reign.assigned.epoch == epoch);
+        if let Some(held) = held.and_then(|reign| reign.machine.item(seq)) {
+            match letter {
+                Letter::Answer => self.parts.events.answered.inc(),
+                Letter::Dead => self.parts.events.dead_lettered.inc(),
+            }
+            self.parts.events.record_took(held.read_at.elapsed());
+            if !self.strikes.is_empty() {
+                self.strikes.remove(&item(&held.record));
+            }
+        }
+        self.step(epoch, Event::Acked(seq), ctx);
+    }
+
+    /// The broker will never take it as it is: a dead letter instead, and if that is too large, less of it.
+    fn refused(
+        &mut self,
+        epoch: Epoch,
+        seq: Seq,
+        letter: Letter,
+        code: RDKafkaErrorCode,
+        ctx: &mut Ctx<'_, Self>,
+    ) {
+        let Some(reign) = self.reign.as_mut().filter(|reign| reign.assigned.epoch == epoch) else { return };
+        let Some(held) = reign.machine.item_mut(seq) else { return };
+        self.parts.events.produce_refused(&held.record, letter.label(), &code);
+        if let (Letter::Dead, Some((_, keep))) = (letter, &mut held.dead) {
+            let Some(smaller) = keep.smaller() else {
+                // A dead letter that cannot be written holds the offset.
+                return self.after_pause(epoch, Event::Undelivered(seq), ctx);
+            };
+            *keep = smaller;
+        }
+        held.replaced = true;
+        let too_large = code == RDKafkaErrorCode::MessageSizeTooLarge;
+        let class = if too_large { ErrorClass::TooLarge } else { ErrorClass::RefusedByBroker };
+        let failure = Failure::of_record(class, format!("the broker refused the output: {code}"));
+        self.dead_letter(seq, failure, ctx);
+    }
+}

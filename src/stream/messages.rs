@@ -1,0 +1,143 @@
+//! What the actors of one record's way tell each other, and the guard that tells its owner when one of them dies.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use millrace_actors::{ItemId, Recipient};
+
+use crate::kafka::dead_letter::Keep;
+use crate::kafka::offsets::Seq;
+use crate::kafka::outcome::Outcome;
+use crate::kafka::sink::{Letter, Settlements, Ticket};
+use crate::kafka::source::Marks;
+use crate::record::{Epoch, Partition, Record};
+
+/// One life of an owner, as those see it who hold its records.
+pub struct Link {
+    /// Which partition.
+    pub partition: Partition,
+    /// Which life.
+    pub epoch: Epoch,
+    /// The owner.
+    pub back: Recipient<Back>,
+    /// Where the producer's thread leaves what became of outcomes.
+    pub settlements: Arc<Settlements>,
+    /// Tells when the life is over.
+    pub marks: Arc<Marks>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Link({}, {})", self.partition, self.epoch)
+    }
+}
+
+/// What comes back to the owner of a record.
+#[derive(Clone, Debug)]
+pub enum Back {
+    /// The outcome was handed to the client library.
+    Enqueued(Epoch, Seq),
+    /// Whoever held the record died, or gave it up. `panic` is set when it was at hand in a panic.
+    Lost {
+        /// Which life of the owner.
+        epoch: Epoch,
+        /// Which record.
+        seq: Seq,
+        /// Text of the panic.
+        panic: Option<Arc<str>>,
+    },
+}
+
+/// Goes with a record wherever it is handled. Dropped without a word, it tells the owner that the record was lost there.
+#[derive(Debug)]
+pub struct Guard {
+    link: Option<Arc<Link>>,
+    seq: Seq,
+}
+
+impl Guard {
+    /// A guard for a record of the link's owner.
+    pub fn new(link: Arc<Link>, seq: Seq) -> Self {
+        Self { link: Some(link), seq }
+    }
+
+    /// Place of the record in its owner's read order.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// False once the owner's life is over: whatever comes of the record is late.
+    pub fn is_current(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| !link.marks.is_over())
+    }
+
+    /// What goes with the outcome through the client library.
+    pub fn ticket(&self, letter: Letter) -> Option<Box<Ticket>> {
+        let link = self.link.as_ref()?;
+        let settlements = link.settlements.clone();
+        Some(Box::new(Ticket { settlements, epoch: link.epoch, seq: self.seq, letter }))
+    }
+
+    /// The outcome is with the client library, which tells the rest.
+    pub fn enqueued(mut self) {
+        if let Some(link) = self.link.take() {
+            // An owner that is gone has no use for it: its next life reads the record again.
+            drop(link.back.tell(Back::Enqueued(link.epoch, self.seq)));
+        }
+    }
+
+    /// The record was at hand in a panic.
+    pub fn suspect(mut self, panic: Arc<str>) {
+        self.lost(Some(panic));
+    }
+
+    /// The owner knows already.
+    pub fn disarm(mut self) {
+        self.link = None;
+    }
+
+    fn lost(&mut self, panic: Option<Arc<str>>) {
+        if let Some(link) = self.link.take() {
+            drop(link.back.tell(Back::Lost { epoch: link.epoch, seq: self.seq, panic }));
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.lost(None);
+    }
+}
+
+/// The record as an item at hand: unique among all that are held.
+pub fn item(record: &Record) -> ItemId {
+    ItemId((record.partition.0 as u64) << 48 | (record.offset.0 as u64 & 0xFFFF_FFFF_FFFF))
+}
+
+/// A record to be run through the graph.
+#[derive(Debug)]
+pub struct Request {
+    /// Tells the owner when it is lost.
+    pub guard: Guard,
+    /// As it was read.
+    pub record: Arc<Record>,
+    /// Request id.
+    pub puid: Bytes,
+    /// The request in the record's value.
+    pub body: Bytes,
+}
+
+/// A record that has an outcome.
+#[derive(Debug)]
+pub struct Finished {
+    /// Tells the owner when it is lost, and that it was handed over.
+    pub guard: Guard,
+    /// As it was read.
+    pub record: Arc<Record>,
+    /// Request id.
+    pub puid: Bytes,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How much of the record a dead letter keeps.
+    pub keep: Keep,
+}
