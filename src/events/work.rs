@@ -28,13 +28,14 @@ impl Events {
         }
     }
 
-    /// Headers of a record could not be read, because their names are no UTF-8; it goes on without them.
-    pub fn headers_left_out(&self, record: &Record) {
-        self.headers_left_out.inc_by(record.unreadable_headers as u64);
+    /// Headers of a record stay behind in its calls: their names are no UTF-8, or HTTP cannot carry them.
+    pub fn headers_left_out(&self, record: &Record, of_calls: usize) {
+        let headers = record.unreadable_headers + of_calls;
+        self.headers_left_out.inc_by(headers as u64);
         if let Some(suppressed) = self.0.limits.headers_left_out.pass(Instant::now()) {
-            warn!(self.0.log, "headers left out, their names are no UTF-8"; "topic" => &*record.topic,
-                "partition" => record.partition.0, "offset" => record.offset.0,
-                "headers" => record.unreadable_headers, "suppressed" => suppressed);
+            warn!(self.0.log, "headers left out that http cannot carry"; "topic" => &*record.topic,
+                "partition" => record.partition.0, "offset" => record.offset.0, "headers" => headers,
+                "suppressed" => suppressed);
         }
     }
 

@@ -88,6 +88,37 @@ impl Lanes {
         Some(seq)
     }
 
+    /// Starts a waiting record out of turn, or the one that goes before it in its lane.
+    pub fn start_in(&mut self, id: &LaneId, seq: Seq) -> Option<Seq> {
+        let lane = self.by_id.get_mut(id)?;
+        let place = match self.order {
+            Order::None => lane.waiting.iter().position(|other| *other == seq)?,
+            Order::Partition | Order::Key => 0,
+        };
+        let seq = lane.waiting.remove(place)?;
+        lane.running += 1;
+        if self.order != Order::None || lane.waiting.is_empty() {
+            lane.queued = false;
+            self.ready.retain(|other| other != id);
+        }
+        Some(seq)
+    }
+
+    /// A waiting record need not run any more.
+    pub fn withdraw(&mut self, id: &LaneId, seq: Seq) {
+        let Some(lane) = self.by_id.get_mut(id) else { return };
+        lane.waiting.retain(|other| *other != seq);
+        if lane.waiting.is_empty() {
+            if lane.queued {
+                lane.queued = false;
+                self.ready.retain(|other| other != id);
+            }
+            if lane.running == 0 {
+                self.by_id.remove(id);
+            }
+        }
+    }
+
     /// A started record's outcome has left in order: its lane goes on.
     pub fn left(&mut self, id: LaneId) {
         let Some(lane) = self.by_id.get_mut(&id) else { return };
@@ -177,6 +208,18 @@ mod tests {
     }
 
     #[test]
+    fn out_of_turn_the_first_of_the_lane_starts_and_without_order_the_record_itself() {
+        for (order, first, rest) in [(Order::Key, 0, vec![2]), (Order::None, 1, vec![0, 2])] {
+            let mut lanes = Lanes::new(order);
+            for (seq, k) in [(0, "a"), (1, "a"), (2, "b")] {
+                push(&mut lanes, seq, Some(k));
+            }
+            assert_eq!(lanes.start_in(&key("a"), Seq(1)), Some(Seq(first)));
+            assert_eq!(start_all(&mut lanes), rest);
+        }
+    }
+
+    #[test]
     fn without_order_keys_still_take_turns() {
         let mut lanes = Lanes::new(Order::None);
         for seq in 0..4 {
@@ -192,6 +235,8 @@ mod tests {
         push(&mut lanes, 0, Some("a"));
         lanes.start();
         lanes.left(key("a"));
+        push(&mut lanes, 1, Some("b"));
+        lanes.withdraw(&key("b"), Seq(1));
         assert!(lanes.by_id.is_empty() && lanes.ready.is_empty());
     }
 }

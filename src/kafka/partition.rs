@@ -1,9 +1,10 @@
 //! The decisions of the actor that owns a partition: what to read, what to start, what to commit, when it is drained.
 //!
 //! Pure: `step(epoch, event, now, room, commands)`. A record is owned here from the moment it is read until the broker has
-//! acknowledged its outcome; whatever happens right of here, one of `Acked`, `Lost` or `Refused` comes back for it, or a new
-//! epoch begins at the committed offset. That is why no record can be lost.
+//! acknowledged its outcome; whatever happens right of here, one of `Acked`, `Lost` or `Undelivered` comes back for it, or
+//! a new epoch begins at the committed offset. That is why no record can be lost.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,8 +80,6 @@ pub struct Bounds {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Waiting,
-    /// Waits to run with nothing beside it.
-    Suspect,
     Running,
     /// Its outcome is with the client library.
     Enqueued,
@@ -91,7 +90,10 @@ struct Entry<T> {
     lane: LaneId,
     bytes: usize,
     stage: Stage,
+    /// Panics at which it was at hand: it is suspect from the first on.
     strikes: u8,
+    /// The text of the panic that gave it up.
+    verdict: Option<Arc<str>>,
     item: T,
 }
 
@@ -104,7 +106,8 @@ pub struct Partition<T> {
     lanes: Lanes,
     running: usize,
     enqueued: usize,
-    suspects: Vec<Seq>,
+    /// Waiting records that are to run with nothing beside them.
+    suspects: BTreeSet<Seq>,
     /// A suspect runs, so nothing else may.
     alone: bool,
     draining: bool,
@@ -120,7 +123,7 @@ impl<T> Partition<T> {
             lanes: Lanes::new(order),
             running: 0,
             enqueued: 0,
-            suspects: Vec::new(),
+            suspects: BTreeSet::new(),
             alone: false,
             draining: false,
         }
@@ -231,7 +234,7 @@ impl<T> Partition<T> {
         room: &mut impl Room,
     ) {
         let lane = self.lanes.lane_of(self.window.next_seq(), key.as_ref());
-        let entry = Entry { lane: lane.clone(), bytes, stage: Stage::Waiting, strikes: 0, item };
+        let entry = Entry { lane: lane.clone(), bytes, stage: Stage::Waiting, strikes: 0, verdict: None, item };
         if let Some(seq) = self.window.read(offset, now, entry) {
             room.take_bytes(bytes);
             self.lanes.push(lane, seq);
@@ -256,38 +259,45 @@ impl<T> Partition<T> {
                 self.lanes.left(entry.lane);
                 self.stopped_running(room);
             }
-            Stage::Waiting | Stage::Suspect => {}
+            // The attempt was given up for lost, and yet the broker has its outcome: nothing is left to run.
+            Stage::Waiting => {
+                self.suspects.remove(&seq);
+                self.lanes.withdraw(&entry.lane, seq);
+            }
         }
         room.give_bytes(entry.bytes);
     }
 
     fn lost(&mut self, seq: Seq, panic: Option<Arc<str>>, room: &mut impl Room, commands: &mut Vec<Command>) {
         let Some(entry) = self.window.get_mut(seq).filter(|entry| entry.stage == Stage::Running) else { return };
-        let Some(text) = panic else {
-            entry.stage = Stage::Waiting;
-            let lane = entry.lane.clone();
-            self.stopped_running(room);
-            self.lanes.again(lane, seq, false);
-            return;
-        };
-        entry.strikes += 1;
-        if entry.strikes >= STRIKES {
-            // Still counts as running: its dead letter takes the same way out.
-            commands.push(Command::GiveUp(seq, text));
-            return;
+        if let Some(text) = panic {
+            entry.strikes = entry.strikes.saturating_add(1);
+            if entry.strikes >= STRIKES {
+                // Still counts as running: its dead letter takes the same way out.
+                entry.verdict = Some(text.clone());
+                commands.push(Command::GiveUp(seq, text));
+                return;
+            }
         }
-        // Its lane stays taken meanwhile, so those behind it in order wait.
-        entry.stage = Stage::Suspect;
         self.stopped_running(room);
-        self.suspects.push(seq);
+        self.again(seq, false);
     }
 
     fn undelivered(&mut self, seq: Seq) {
-        let Some(entry) = self.window.get_mut(seq).filter(|entry| entry.stage == Stage::Enqueued) else { return };
+        if self.window.get(seq).is_some_and(|entry| entry.stage == Stage::Enqueued) {
+            self.enqueued -= 1;
+            self.again(seq, true);
+        }
+    }
+
+    /// Back in line; `left` tells whether its lane went on without it.
+    fn again(&mut self, seq: Seq, left: bool) {
+        let Some(entry) = self.window.get_mut(seq) else { return };
         entry.stage = Stage::Waiting;
-        let lane = entry.lane.clone();
-        self.enqueued -= 1;
-        self.lanes.again(lane, seq, true);
+        if entry.strikes > 0 {
+            self.suspects.insert(seq);
+        }
+        self.lanes.again(entry.lane.clone(), seq, left);
     }
 
     fn stopped_running(&mut self, room: &mut impl Room) {
@@ -299,37 +309,38 @@ impl<T> Partition<T> {
     }
 
     fn start_what_may(&mut self, room: &mut impl Room, commands: &mut Vec<Command>) {
-        if !self.suspects.is_empty() {
+        while !self.alone {
+            let suspect = self.suspects.first().copied();
             // The rest waits until the suspects have run, each alone.
-            if self.running == 0 {
-                if room.take_record() {
-                    let seq = self.suspects.remove(0);
-                    self.alone = true;
-                    self.run(seq, commands);
-                } else {
-                    commands.push(Command::Starved);
-                }
+            if suspect.is_some() && self.running > 0 || suspect.or_else(|| self.lanes.peek()).is_none() {
+                return;
             }
-            return;
-        }
-        while !self.alone && self.lanes.peek().is_some() {
             if !room.take_record() {
                 commands.push(Command::Starved);
                 return;
             }
-            match self.lanes.start() {
-                Some(seq) => self.run(seq, commands),
-                None => room.give_record(),
-            }
+            let started = match suspect {
+                Some(seq) => self.start_suspect(seq),
+                None => self.lanes.start(),
+            };
+            let Some(seq) = started else { return room.give_record() };
+            self.run(seq, commands);
         }
     }
 
+    /// The suspect, or what goes before it in its lane.
+    fn start_suspect(&mut self, suspect: Seq) -> Option<Seq> {
+        let lane = &self.window.get(suspect)?.lane;
+        let seq = self.lanes.start_in(lane, suspect)?;
+        self.alone = self.suspects.remove(&seq);
+        Some(seq)
+    }
+
     fn run(&mut self, seq: Seq, commands: &mut Vec<Command>) {
-        if let Some(entry) = self.window.get_mut(seq) {
-            entry.stage = Stage::Running;
-        }
+        let Some(entry) = self.window.get_mut(seq) else { return };
+        entry.stage = Stage::Running;
         self.running += 1;
-        commands.push(Command::Start(seq));
+        commands.push(entry.verdict.clone().map_or(Command::Start(seq), |text| Command::GiveUp(seq, text)));
     }
 }
 

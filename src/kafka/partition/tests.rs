@@ -96,6 +96,29 @@ fn an_ack_that_overtakes_the_word_enqueued_frees_lane_and_room_once() {
 }
 
 #[test]
+fn a_late_ack_takes_a_waiting_record_out_of_line() {
+    for order in [Order::Partition, Order::Key, Order::None] {
+        let mut bench = Bench::new(order, 1);
+        bench.read(&["a"]);
+        bench.say(Event::Enqueued(Seq(0)));
+        bench.room.take_record();
+        bench.say(Event::Undelivered(Seq(0)));
+        assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1)]);
+        bench.room.give_record();
+        assert_eq!(bench.say(Event::Pump), []);
+        assert_eq!(bench.read(&["a"]), [start(1)]);
+    }
+}
+
+#[test]
+fn a_late_ack_takes_a_suspect_out_of_line() {
+    let mut bench = Bench::new(Order::Key, 9);
+    bench.read(&["a", "b", "a"]);
+    bench.panicked(0);
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1), start(2)]);
+}
+
+#[test]
 fn an_event_of_another_epoch_changes_nothing() {
     let mut bench = Bench::new(Order::Key, 1);
     bench.read(&["a"]);
@@ -160,6 +183,37 @@ fn a_suspect_runs_alone_and_is_given_up_at_its_second_panic() {
     assert_eq!(bench.panicked(1), [give_up(1)]);
     assert_eq!(bench.say(Event::Enqueued(Seq(1))), [start(3), start(2)]);
     assert_eq!(bench.say(Event::Acked(Seq(1))), [commit(2)]);
+}
+
+#[test]
+fn a_suspect_that_is_lost_without_a_panic_still_runs_alone() {
+    let mut bench = Bench::new(Order::Key, 9);
+    assert_eq!(bench.read(&["a"]), [start(0)]);
+    assert_eq!(bench.panicked(0), [start(0)]);
+    assert_eq!(bench.read(&["b"]), []);
+    assert_eq!(bench.lost(0), [start(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+}
+
+#[test]
+fn a_suspect_waits_for_an_earlier_record_of_its_lane() {
+    let mut bench = Bench::new(Order::Partition, 9);
+    bench.read(&["a", "b"]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+    assert_eq!(bench.say(Event::Undelivered(Seq(0))), []);
+    assert_eq!(bench.panicked(1), [start(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+}
+
+#[test]
+fn what_was_given_up_never_runs_again() {
+    let mut bench = Bench::new(Order::Key, 9);
+    bench.read(&["a"]);
+    bench.panicked(0);
+    assert_eq!(bench.panicked(0), [give_up(0)]);
+    assert_eq!(bench.lost(0), [give_up(0)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), []);
+    assert_eq!(bench.say(Event::Undelivered(Seq(0))), [give_up(0)]);
 }
 
 #[test]

@@ -45,14 +45,7 @@ impl ConsumerActor {
     }
 
     /// The broker will never take it as it is: a dead letter instead, and if that is too large, less of it.
-    fn refused(
-        &mut self,
-        epoch: Epoch,
-        seq: Seq,
-        letter: Letter,
-        code: RDKafkaErrorCode,
-        ctx: &mut Ctx<'_, Self>,
-    ) {
+    fn refused(&mut self, epoch: Epoch, seq: Seq, letter: Letter, code: RDKafkaErrorCode, ctx: &mut Ctx<'_, Self>) {
         let Some(reign) = self.reign.as_mut().filter(|reign| reign.assigned.epoch == epoch) else { return };
         let Some(held) = reign.machine.item_mut(seq) else { return };
         self.parts.events.produce_refused(&held.record, letter.label(), &code);
@@ -63,6 +56,7 @@ impl ConsumerActor {
             };
             *keep = smaller;
         }
+        held.replaced = true;
         let too_large = code == RDKafkaErrorCode::MessageSizeTooLarge;
         let class = if too_large { ErrorClass::TooLarge } else { ErrorClass::RefusedByBroker };
         let failure = Failure::of_record(class, format!("the broker refused the output: {code}"));

@@ -1,0 +1,207 @@
+//! ModelClientActor: runs calls to one endpoint, many at a time, and asks for its readiness.
+//!
+//! It decides nothing: what a failure means, and whether and when to call again, is the router's. A call that dies with this
+//! actor tells the router so by its guard.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, ItemId, Receive};
+use tokio::time::Instant;
+
+use super::router::RequestRouterActor;
+use crate::config::settings::{Node, Protocol};
+use crate::events::{CallOutcome, NodeMetrics};
+use crate::graph::NodeId;
+use crate::model::error::CallError;
+use crate::model::health::EndpointStats;
+use crate::model::rest::{CallRequest, Reply, RestClient};
+
+/// A request under way in the router, in one attempt of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CallId {
+    /// The request, numbered by the router.
+    pub flight: u64,
+    /// Calls of it so far.
+    pub call: u32,
+}
+
+/// One attempt to be made.
+pub struct Call {
+    /// Takes the result back, whatever happens.
+    pub guard: CallGuard,
+    /// The record, as an item at hand.
+    pub item: ItemId,
+    /// What to send.
+    pub request: CallRequest,
+}
+
+/// Takes the result of a call to the router; dropped without one, it says that the call was lost.
+pub struct CallGuard {
+    id: CallId,
+    router: Option<ActorRef<RequestRouterActor>>,
+}
+
+impl CallGuard {
+    /// A guard for a call of this router.
+    pub fn new(id: CallId, router: ActorRef<RequestRouterActor>) -> Self {
+        Self { id, router: Some(router) }
+    }
+
+    fn done(mut self, result: Result<Reply, CallError>) {
+        if let Some(router) = self.router.take() {
+            drop(router.tell(Called { id: self.id, result: Some(result) }));
+        }
+    }
+
+    /// The call was never sent, and its caller knows.
+    pub fn disarm(mut self) {
+        self.router = None;
+    }
+}
+
+impl Drop for CallGuard {
+    fn drop(&mut self) {
+        if let Some(router) = self.router.take() {
+            drop(router.tell(Called { id: self.id, result: None }));
+        }
+    }
+}
+
+/// The end of a call. Without a result, it was lost here.
+pub struct Called {
+    /// Which call.
+    pub id: CallId,
+    /// What came of it.
+    pub result: Option<Result<Reply, CallError>>,
+}
+
+/// This record was at hand when a client panicked.
+pub struct Suspect {
+    /// The record.
+    pub item: ItemId,
+    /// The panic.
+    pub panic: Arc<str>,
+}
+
+/// Ask the endpoint whether it is ready.
+pub struct Probe;
+
+/// What it said.
+pub struct Probed {
+    /// Which node.
+    pub node: NodeId,
+    /// Ready, or why not.
+    pub result: Result<(), CallError>,
+}
+
+/// What a ModelClientActor works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Number of the node in the plan.
+    pub id: NodeId,
+    /// Its settings.
+    pub node: Node,
+    /// Protocol of its calls.
+    pub protocol: Protocol,
+    /// Largest reply.
+    pub reply_bytes: usize,
+    /// Who asks.
+    pub router: ActorRef<RequestRouterActor>,
+    /// What all clients of the endpoint know together.
+    pub stats: Arc<EndpointStats>,
+    /// What is counted.
+    pub metrics: NodeMetrics,
+    /// Start of the time that all clients of the endpoint go by.
+    pub began: Instant,
+}
+
+/// The actor.
+pub struct ModelClientActor {
+    parts: Parts,
+    client: Option<Rc<RestClient>>,
+    running: usize,
+}
+
+impl ModelClientActor {
+    /// An actor whose client is made when its life starts, on its own thread.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, client: None, running: 0 }
+    }
+
+    fn count(&self, result: &Result<Reply, CallError>, took: Duration) {
+        let outcome = match result {
+            Ok(_) => CallOutcome::Answered,
+            Err(CallError::Timeout(_)) => CallOutcome::Timeout,
+            Err(CallError::ReplyTooLarge { .. }) => CallOutcome::TooLarge,
+            Err(CallError::BadReply(_)) => CallOutcome::BadReply,
+            Err(CallError::Refused(_) | CallError::ConnectTimeout(_) | CallError::Reset(_)) => CallOutcome::Unavailable,
+            Err(CallError::Status { code: 503, .. }) => CallOutcome::Unavailable,
+            Err(CallError::Status { .. }) => CallOutcome::ModelError,
+        };
+        let code = match result {
+            Ok(_) => Some(200),
+            Err(error) => error.status(),
+        };
+        self.parts.metrics.call(outcome, code, took);
+    }
+}
+
+impl Actor for ModelClientActor {
+    fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
+        match RestClient::new(self.parts.protocol, &self.parts.node, self.parts.reply_bytes) {
+            Ok(client) => self.client = Some(Rc::new(client)),
+            Err(error) => ctx.fail(error.to_string()),
+        }
+    }
+
+    fn restarting(&mut self, why: &Ended) {
+        self.client = None;
+        self.running = 0;
+        if let Some(item) = why.at_hand {
+            drop(self.parts.router.tell(Suspect { item, panic: why.exit.to_string().into() }));
+        }
+    }
+
+    fn observe(&self) -> serde_json::Value {
+        serde_json::json!({
+            "node": self.parts.node.name,
+            "endpoint": self.parts.node.endpoint.to_string(),
+            "running": self.running,
+        })
+    }
+}
+
+impl Receive<Call> for ModelClientActor {
+    fn receive(&mut self, call: Call, ctx: &mut Ctx<'_, Self>) {
+        let Some(client) = self.client.clone() else { return };
+        ctx.at_hand(call.item);
+        // The place in the mailbox is held for the whole call: it is the bound of calls that run.
+        let place = ctx.take_permit();
+        let (guard, request) = (call.guard, call.request);
+        self.running += 1;
+        let begun = Instant::now();
+        ctx.spawn(
+            async move { (client.call(request).await, guard, place) },
+            move |actor, (result, guard, place), _| {
+                drop(place);
+                actor.running -= 1;
+                actor.count(&result, begun.elapsed());
+                if result.as_ref().map_or_else(CallError::is_answer, |_| true) {
+                    actor.parts.stats.answered(actor.parts.began.elapsed());
+                }
+                guard.done(result);
+            },
+        );
+    }
+}
+
+impl Receive<Probe> for ModelClientActor {
+    fn receive(&mut self, _: Probe, ctx: &mut Ctx<'_, Self>) {
+        let Some(client) = self.client.clone() else { return };
+        ctx.spawn(async move { client.probe().await }, |actor, result, _| {
+            drop(actor.parts.router.tell(Probed { node: actor.parts.id, result }));
+        });
+    }
+}

@@ -1,0 +1,49 @@
+//! How often what matters came up: a model test that never meets a case proves nothing about it.
+
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) steps: u64,
+    pub(crate) starved: u64,
+    pub(crate) given_up: u64,
+    pub(crate) drains: u64,
+    pub(crate) revokes: u64,
+    pub(crate) crashes: u64,
+    pub(crate) stale: u64,
+    pub(crate) late: u64,
+    pub(crate) strays: u64,
+    pub(crate) acked_waiting: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.starved += other.starved;
+        self.given_up += other.given_up;
+        self.drains += other.drains;
+        self.revokes += other.revokes;
+        self.crashes += other.crashes;
+        self.stale += other.stale;
+        self.late += other.late;
+        self.strays += other.strays;
+        self.acked_waiting += other.acked_waiting;
+    }
+
+    /// The rarest of them.
+    pub(crate) fn least(&self) -> u64 {
+        [
+            self.steps,
+            self.starved,
+            self.given_up,
+            self.drains,
+            self.revokes,
+            self.crashes,
+            self.stale,
+            self.late,
+            self.strays,
+            self.acked_waiting,
+        ]
+        .into_iter()
+        .min()
+        .unwrap_or(0)
+    }
+}

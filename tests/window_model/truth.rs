@@ -1,0 +1,233 @@
+//! What must hold of one epoch, told by a plain list of records with flags. Naive on purpose: it shares no code and no
+//! idea with the machine, and looks at every record every time.
+
+use millrace::config::settings::Order;
+
+pub(crate) type Check = Result<(), String>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Waiting,
+    Running,
+    Enqueued,
+    Done,
+}
+
+/// What can be heard of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    Enqueued,
+    Acked,
+    Lost,
+    Panicked,
+    Undelivered,
+}
+
+#[derive(Debug)]
+pub(crate) struct Rec {
+    pub(crate) offset: i64,
+    /// What may be committed once this and all before it are done.
+    pub(crate) next: i64,
+    pub(crate) lane: u64,
+    pub(crate) bytes: usize,
+    pub(crate) read_at: u64,
+    pub(crate) state: State,
+    pub(crate) attempts: u32,
+    /// Panics at which it was at hand.
+    pub(crate) strikes: u32,
+    /// The last of them.
+    pub(crate) panic: u64,
+}
+
+impl Rec {
+    fn suspect(&self, state: State) -> bool {
+        self.strikes > 0 && self.state == state
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Truth {
+    order: Order,
+    pub(crate) start: i64,
+    pub(crate) recs: Vec<Rec>,
+    pub(crate) draining: bool,
+    pub(crate) committed: i64,
+    /// The second panic was just heard: the machine has to give the record up now.
+    pub(crate) to_give_up: Option<usize>,
+    /// For a lane that could start: which lanes started since.
+    passed: Vec<(u64, Vec<u64>)>,
+}
+
+impl Truth {
+    pub(crate) fn new(order: Order, start: i64) -> Self {
+        Self { order, start, recs: Vec::new(), draining: false, committed: start, to_give_up: None, passed: Vec::new() }
+    }
+
+    pub(crate) fn read(&mut self, offset: i64, key: Option<u8>, bytes: usize, read_at: u64) {
+        let lane = match (self.order, key) {
+            (Order::Partition, _) => 0,
+            (_, Some(key)) => 1 + u64::from(key),
+            (_, None) => 1000 + self.recs.len() as u64,
+        };
+        self.recs.push(Rec {
+            offset,
+            next: offset + 1,
+            lane,
+            bytes,
+            read_at,
+            state: State::Waiting,
+            attempts: 0,
+            strikes: 0,
+            panic: 0,
+        });
+    }
+
+    pub(crate) fn ends_at(&mut self, position: i64) {
+        let end = self.recs.last_mut().map_or(&mut self.start, |last| &mut last.next);
+        *end = position.max(*end);
+    }
+
+    /// True when this word changes something.
+    pub(crate) fn heeds(&self, seq: usize, word: Word) -> bool {
+        match self.recs.get(seq).map(|rec| rec.state) {
+            None | Some(State::Done) => false,
+            Some(State::Waiting) => word == Word::Acked,
+            Some(State::Running) => word != Word::Undelivered,
+            Some(State::Enqueued) => matches!(word, Word::Acked | Word::Undelivered),
+        }
+    }
+
+    pub(crate) fn hear(&mut self, seq: usize, word: Word, panic: u64) {
+        if !self.heeds(seq, word) {
+            return;
+        }
+        let rec = &mut self.recs[seq];
+        match word {
+            Word::Enqueued => rec.state = State::Enqueued,
+            Word::Acked => {
+                rec.state = State::Done;
+                // It may have been the one that its lane waited with.
+                let waits = self.waiting_lanes();
+                self.passed.retain(|(lane, _)| waits.contains(lane));
+            }
+            Word::Lost | Word::Undelivered => rec.state = State::Waiting,
+            Word::Panicked => {
+                rec.strikes += 1;
+                rec.panic = panic;
+                if rec.strikes < 2 {
+                    rec.state = State::Waiting;
+                } else {
+                    self.to_give_up = Some(seq);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn count(&self, state: State) -> usize {
+        self.recs.iter().filter(|rec| rec.state == state).count()
+    }
+
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = &Rec> {
+        self.recs.iter().filter(|rec| rec.state != State::Done)
+    }
+
+    /// Records that are done behind one that is not.
+    pub(crate) fn span(&self) -> usize {
+        self.recs.iter().skip_while(|rec| rec.state == State::Done).filter(|rec| rec.state == State::Done).count()
+    }
+
+    pub(crate) fn safe(&self) -> i64 {
+        self.recs.iter().take_while(|rec| rec.state == State::Done).last().map_or(self.start, |rec| rec.next)
+    }
+
+    /// True when nothing of its own lane keeps the record from starting.
+    fn lane_lets(&self, seq: usize) -> bool {
+        let rec = &self.recs[seq];
+        let held_up = |(i, other): (usize, &Rec)| {
+            i != seq
+                && other.lane == rec.lane
+                && (other.state == State::Running || (i < seq && other.state == State::Waiting))
+        };
+        rec.state == State::Waiting && (self.order == Order::None || !self.recs.iter().enumerate().any(held_up))
+    }
+
+    /// True when something has to be started as long as there is room.
+    pub(crate) fn could_start(&self) -> bool {
+        if self.draining || self.recs.iter().any(|rec| rec.suspect(State::Running)) {
+            return false;
+        }
+        if self.recs.iter().any(|rec| rec.suspect(State::Waiting)) {
+            return self.count(State::Running) == 0;
+        }
+        (0..self.recs.len()).any(|seq| self.lane_lets(seq))
+    }
+
+    /// The machine starts (or gives up, which takes the same way) a record.
+    pub(crate) fn start(&mut self, seq: usize) -> Check {
+        let Some(rec) = self.recs.get(seq) else { return Err(format!("{seq} was never read")) };
+        if rec.state != State::Waiting {
+            return Err(format!("{seq} started while it is {:?}", rec.state));
+        }
+        if self.draining {
+            return Err(format!("{seq} started while draining"));
+        }
+        if !self.lane_lets(seq) {
+            return Err(format!("{seq} started before its turn in its lane"));
+        }
+        let suspects = self.recs.iter().any(|rec| rec.suspect(State::Waiting) || rec.suspect(State::Running));
+        if suspects && self.count(State::Running) > 0 {
+            return Err(format!("{seq} started beside another, and one of them is suspect"));
+        }
+        self.take_turn(seq, suspects)?;
+        self.recs[seq].state = State::Running;
+        self.recs[seq].attempts += 1;
+        Ok(())
+    }
+
+    /// No lane starts twice while another could have started all the time.
+    fn take_turn(&mut self, seq: usize, suspects: bool) -> Check {
+        if suspects {
+            self.passed.clear();
+            return Ok(());
+        }
+        let lane = self.recs[seq].lane;
+        self.passed.retain(|(waits, _)| *waits != lane);
+        for (waits, passed) in &mut self.passed {
+            if passed.contains(&lane) {
+                return Err(format!("lane {lane} started twice while lane {waits} waited for its turn"));
+            }
+            passed.push(lane);
+        }
+        Ok(())
+    }
+
+    fn waiting_lanes(&self) -> Vec<u64> {
+        (0..self.recs.len()).filter(|seq| self.lane_lets(*seq)).map(|seq| self.recs[seq].lane).collect()
+    }
+
+    /// After a step: which lanes wait for their turn from now on.
+    pub(crate) fn note_turns(&mut self) {
+        let waits = self.waiting_lanes();
+        self.passed.retain(|(lane, _)| waits.contains(lane));
+        for lane in waits {
+            if !self.passed.iter().any(|(other, _)| *other == lane) {
+                self.passed.push((lane, Vec::new()));
+            }
+        }
+    }
+
+    /// The machine says that everything below `position` is finished.
+    pub(crate) fn commit(&mut self, position: i64) -> Check {
+        if let Some(rec) = self.unfinished().find(|rec| rec.offset < position) {
+            return Err(format!("committed {position}, but offset {} is {:?}", rec.offset, rec.state));
+        }
+        if position <= self.committed {
+            return Err(format!("committed {position} after {}", self.committed));
+        }
+        if position != self.safe() {
+            return Err(format!("committed {position}, but {} is safe", self.safe()));
+        }
+        self.committed = position;
+        Ok(())
+    }
+}
