@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 use rdkafka::{ClientContext, TopicPartitionList};
 
@@ -67,17 +67,42 @@ pub(super) fn check(settings: &Settings) -> Exit {
 
 /// Keeps what the client library says of its connections: the only place where it tells why there is none.
 #[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+struct Heard {
+    errors: Mutex<Vec<String>>,
+    /// Some reasons are only logged.
+    failures: Mutex<Vec<String>>,
+}
 
 impl ClientContext for Heard {
-    fn log(&self, _: RDKafkaLogLevel, _: &str, _: &str) {}
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" {
+            // Between brackets stands the name of the thread.
+            let text = message.split_once("]: ").map_or(message, |(_, text)| text);
+            keep(&self.failures, text);
+        }
+    }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let reason = if reason.is_empty() { error.to_string() } else { reason.to_owned() };
-        if !heard.contains(&reason) && !reason.contains("brokers are down") {
-            heard.push(reason);
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            keep(&self.errors, reason);
         }
+    }
+}
+
+/// Keeps a reason once, without the time it took.
+fn keep(list: &Mutex<Vec<String>>, reason: &str) {
+    let reason = reason.split(" (after ").next().unwrap_or(reason).trim().to_owned();
+    let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+    if !reason.is_empty() && !list.contains(&reason) {
+        list.push(reason);
+    }
+}
+
+impl Heard {
+    fn reasons(&self) -> String {
+        let text = |list: &Mutex<Vec<String>>| list.lock().unwrap_or_else(PoisonError::into_inner).join("; ");
+        let errors = text(&self.errors);
+        if errors.is_empty() { text(&self.failures) } else { errors }
     }
 }
 
@@ -93,14 +118,22 @@ fn silent(consumer: &Asking, topic: &str) -> Option<String> {
     while Instant::now() < until {
         consumer.poll(HEARING / 10);
     }
-    let heard = consumer.context().0.lock().unwrap_or_else(PoisonError::into_inner);
-    Some(if heard.is_empty() { error.to_string() } else { heard.join("; ") })
+    let reasons = consumer.context().reasons();
+    Some(match reasons.as_str() {
+        "" => error.to_string(),
+        text if text.contains("Disconnected") => {
+            format!("{text} (is kafka.security.protocol what this listener expects?)")
+        }
+        text => text.to_owned(),
+    })
 }
 
 fn brokers(settings: &Settings) -> Vec<Finding> {
     let kafka = &settings.kafka;
     let at = format!("brokers {}", kafka.brokers);
-    let made = client::consumer_config(settings).create_with_context::<_, Asking>(Heard::default());
+    let mut config = client::consumer_config(settings);
+    config.set_log_level(RDKafkaLogLevel::Info);
+    let made = config.create_with_context::<_, Asking>(Heard::default());
     let made = made.and_then(|consumer| Ok((consumer, TopicAdmin::new(&client::admin_config(settings))?)));
     let (consumer, admin) = match made {
         Ok(made) => made,
@@ -213,6 +246,22 @@ mod tests {
         assert!(narrower("output topic", "o", &with(Some(2)), &with(Some(1))).is_some());
         assert!(narrower("output topic", "o", &with(Some(2)), &with(Some(2))).is_none());
         assert!(narrower("output topic", "o", &with(Some(2)), &with(None)).is_none());
+    }
+
+    #[test]
+    fn a_reason_is_told_once() {
+        let heard = Heard::default();
+        for milliseconds in [3, 5] {
+            heard.log(
+                RDKafkaLogLevel::Info,
+                "FAIL",
+                &format!("[thrd:b]: b: refused (after {milliseconds}ms in state X)"),
+            );
+        }
+        assert_eq!(heard.reasons(), "b: refused");
+        heard.error(KafkaError::Global(RDKafkaErrorCode::Ssl), "b: handshake failed (after 1ms)");
+        heard.error(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        assert_eq!(heard.reasons(), "b: handshake failed");
     }
 
     #[test]
