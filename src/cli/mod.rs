@@ -1,4 +1,5 @@
-//! What an operator types: arguments to actions, one file a subcommand.//!
+//! What an operator types: arguments to actions, one file a subcommand.
+//!
 //! Not for settings: what flags and files mean is decided in `config`.
 
 pub mod args;

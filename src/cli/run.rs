@@ -1,4 +1,4 @@
-//! `millrace run`: the service until it is told to stop. `millrace demo`: the same with all that it needs around it.
+//! `millrace run`: the service until it is told to stop. `millrace demo`: the same in a nutshell.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use prometheus::Registry;
 use slog::info;
 
 use super::args::{DemoArgs, HELP, Source};
-use super::demo::{Options, Service};
 use super::exit::Exit;
 use super::{demo as nutshell, load, logging, print_error};
 use crate::admin::Actors;
@@ -34,31 +33,36 @@ pub(super) fn run(source: &Source) -> u8 {
 
 /// Runs the demo and returns its exit code.
 pub(super) fn demo(arguments: &DemoArgs) -> u8 {
-    let DemoArgs { seconds, rate, crash, http_port } = *arguments;
-    nutshell::run(Options { seconds, rate, crash, http_port }, |settings, log| match service::start(settings, log) {
-        Ok(handle) => Ok(Box::new(Running(handle))),
-        Err(error) => Err((error.exit_code(), format!("demo: {error}"))),
+    let options = nutshell::Options {
+        seconds: arguments.seconds,
+        rate: arguments.rate,
+        crash: arguments.crash,
+        http_port: arguments.http_port,
+    };
+    nutshell::run(options, |settings, log| match service::start(settings, log) {
+        Ok(service) => Ok(Box::new(Demonstrated(service))),
+        Err(error) => Err((error.exit_code(), error.to_string())),
     })
 }
 
 /// The service as the demo sees it.
-struct Running(ServiceHandle);
+struct Demonstrated(ServiceHandle);
 
-impl Service for Running {
+impl nutshell::Service for Demonstrated {
     fn actors(&self) -> Arc<dyn Actors> {
         self.0.actors()
     }
 
     fn registry(&self) -> Registry {
-        self.0.metrics_registry().clone()
+        self.0.registry()
     }
 
     fn finished(&self) -> bool {
-        self.0.finished()
+        self.0.is_finished()
     }
 
     fn drain(&self) {
-        self.0.stopper().stop("demo");
+        self.0.stopper().stop("the demo is over");
     }
 
     fn join(self: Box<Self>) -> u8 {

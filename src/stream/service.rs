@@ -93,8 +93,13 @@ impl ServiceHandle {
     }
 
     /// Its metrics.
-    pub fn metrics_registry(&self) -> &Registry {
-        &self.registry
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// Its actors.
@@ -105,11 +110,6 @@ impl ServiceHandle {
     /// Where its admin port listens.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin
-    }
-
-    /// Whether it has ended.
-    pub fn finished(&self) -> bool {
-        self.thread.is_finished()
     }
 
     /// Waits for its end; the process's exit code.
