@@ -259,7 +259,7 @@ mod tests {
             );
         }
         assert_eq!(heard.reasons(), "b: refused");
-        heard.error(KafkaError::Global(RDKafkaErrorCode::Ssl), "b: handshake failed (after 1ms)");
+        heard.error(KafkaError::Global(RDKafkaErrorCode::SSL), "b: handshake failed (after 1ms)");
         heard.error(KafkaError::Global(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
         assert_eq!(heard.reasons(), "b: handshake failed");
     }
