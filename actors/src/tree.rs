@@ -243,7 +243,9 @@ impl Runner {
     fn launch(&mut self, id: SlotId, after: Duration) {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         seat.incarnation += 1;
-        self.env.observer.enter(seat.spec.seed.status());
+        let status = seat.spec.seed.status();
+        status.set_supervisor(&self.obituary.status.name);
+        self.env.observer.enter(status);
         let (mail, incarnation) = (self.mail.clone(), seat.incarnation);
         let post = Post::new(move |news| {
             mail.send(Mail::News { slot: id, incarnation, news }).ok();
