@@ -20,7 +20,7 @@ struct Stage {
     b: ActorRef<Probe>,
     root: RootHandle,
     sightings: Arc<Mutex<Vec<Sighting>>>,
-    _watchdog: Watchdog,
+    watchdog: Watchdog,
 }
 
 /// `a` on one worker, `b` on another.
@@ -35,10 +35,10 @@ async fn stage() -> Stage {
     let sightings = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&sightings);
     let limits = Limits { blocked: ms(100), stalled: ms(100), arbiter: ms(200) };
-    let _watchdog = Watchdog::start(&env, limits, move |sighting| seen.lock().unwrap().push(sighting.clone())).unwrap();
+    let watchdog = Watchdog::start(&env, limits, move |sighting| seen.lock().unwrap().push(sighting.clone())).unwrap();
     let root = Root::start(spec("root", Strategy::OneForOne, children), env).unwrap();
     until(|| b.state() == State::Running).await;
-    Stage { arbiters, a, b, root, sightings, _watchdog }
+    Stage { arbiters, a, b, root, sightings, watchdog }
 }
 
 impl Stage {
@@ -61,6 +61,7 @@ impl Stage {
     }
 
     async fn end(self) {
+        drop(self.watchdog);
         self.root.kill().await;
         self.arbiters.stop();
     }
