@@ -298,7 +298,6 @@ impl ConsumerActor {
             reign.metrics.set_oldest_unfinished(oldest);
         }
     }
-
 }
 
 impl Actor for ConsumerActor {
