@@ -1,3 +1,7 @@
 //! Runs the command line: arguments, configuration, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(millrace::cli::main(std::env::args_os().collect()))
+}

@@ -34,6 +34,7 @@ mod pool;
 mod post;
 mod progress;
 mod root;
+mod slot;
 mod spec;
 mod status;
 mod supervisor_ref;

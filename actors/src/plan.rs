@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    budget::{Budget, Decision, Restarts},
+    budget::{Budget, Decision},
     exit::Exit,
+    slot::{Slot, SlotState},
     spec::{RestartPolicy, Strategy},
 };
 
@@ -71,32 +72,6 @@ enum Goal {
     },
 }
 
-struct Slot {
-    id: SlotId,
-    name: String,
-    policy: RestartPolicy,
-    restarts: Restarts,
-    state: SlotState,
-    /// Somebody exists who takes orders.
-    launched: bool,
-    /// Must go down before it, or anyone, comes up again.
-    cycle: Option<Exit>,
-    /// Asked to leave on its own; others do not wait for it.
-    leaving: bool,
-    /// Comes up only after all elders are up.
-    ordered: bool,
-    after: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SlotState {
-    Down,
-    Starting,
-    Running,
-    Holding,
-    Stopping { kill: bool },
-}
-
 impl Plan {
     pub(crate) fn new(strategy: Strategy) -> Self {
         let goal = Goal::Held { why: Exit::Stopped, failed: false };
@@ -107,31 +82,17 @@ impl Plan {
     pub(crate) fn add(&mut self, name: String, policy: RestartPolicy, budget: Budget) -> SlotId {
         let id = self.next_id;
         self.next_id += 1;
+        let mut slot = Slot::new(id, name, policy, budget);
         // A child that joins independent siblings later does not wait for one that happens to be down.
-        let ordered = self.goal != Goal::Up || self.strategy != Strategy::OneForOne;
-        self.slots.push(Slot {
-            id,
-            name,
-            policy,
-            restarts: Restarts::new(budget),
-            state: SlotState::Down,
-            launched: false,
-            cycle: None,
-            leaving: false,
-            ordered,
-            after: Duration::ZERO,
-        });
+        slot.ordered = self.goal != Goal::Up || self.strategy != Strategy::OneForOne;
+        self.slots.push(slot);
         id
     }
 
     /// All up, with a clean record.
     pub(crate) fn resume(&mut self) {
         self.set_goal(Goal::Up);
-        for slot in &mut self.slots {
-            slot.restarts.reset();
-            slot.ordered = true;
-            slot.after = Duration::ZERO;
-        }
+        self.slots.iter_mut().for_each(Slot::renew);
     }
 
     pub(crate) fn hold(&mut self, why: Exit) {
@@ -184,15 +145,16 @@ impl Plan {
                 if slot.policy.restarts_after(exit)
                     && let Decision::Restart { after } = slot.restarts.on_failure(now, random)
                 {
-                    let step = slot.bring_up(after);
+                    slot.after = after;
+                    let step = slot.bring_up();
+                    // In place it remembers that it drains.
                     let again = matches!(step, Step::Launch(..)).then_some(Step::Drain(id));
                     return (Verdict::Restart(after), std::iter::once(step).chain(again).collect());
                 }
-                slot.state = SlotState::Stopping { kill: true };
-                return (Verdict::LetGo, vec![if slot.launched { Step::Kill(id) } else { self.forget(id, exit) }]);
+                return (Verdict::LetGo, self.let_go(id, exit));
             }
-            SlotState::Down | SlotState::Starting | SlotState::Running => {
-                slot.state = SlotState::Down;
+            SlotState::Down | SlotState::Failed | SlotState::Starting | SlotState::Running => {
+                slot.state = if slot.launched { SlotState::Failed } else { SlotState::Down };
                 if !matches!(goal, Goal::Held { .. } | Goal::Stopped { kill: true }) {
                     return self.judge(id, exit, now, random);
                 }
@@ -205,14 +167,15 @@ impl Plan {
         let draining = self.is_stopping();
         let Some(slot) = self.slot(id) else { return (Verdict::Nothing, Vec::new()) };
         if !slot.policy.restarts_after(exit) {
-            let step = if slot.launched { slot.leave(true) } else { self.forget(id, exit) };
-            return (Verdict::LetGo, vec![step]);
+            slot.leaving = true;
+            return (Verdict::LetGo, self.let_go(id, exit));
         }
         match slot.restarts.on_failure(now, random) {
             // Elders still to be drained need it, so it does not wait for its turn.
             Decision::Restart { after } if draining => {
                 slot.state = SlotState::Starting;
-                (Verdict::Restart(after), vec![slot.bring_up(after)])
+                slot.after = after;
+                (Verdict::Restart(after), vec![slot.bring_up()])
             }
             Decision::Restart { after } => {
                 slot.after = after;
@@ -222,6 +185,7 @@ impl Plan {
             Decision::GiveUp { count } => {
                 let exit = Exit::TooManyRestarts { last: Box::new(exit.clone()), count };
                 let gave_up = Exit::ChildGaveUp { child: slot.name.clone(), exit: Box::new(exit.clone()) };
+                slot.given_up = Some(exit.clone());
                 if !draining {
                     self.set_goal(Goal::Held { why: gave_up, failed: true });
                 }
@@ -241,9 +205,8 @@ impl Plan {
         };
         for slot in self.slots.iter_mut().skip(first).filter(|slot| !slot.leaving) {
             slot.ordered = true;
-            if slot.id != failed {
-                slot.cycle = Some(why.clone());
-            }
+            // Also the failed one: its broken state must be gone before anyone lives again.
+            slot.cycle = Some(why.clone());
         }
     }
 
@@ -257,17 +220,24 @@ impl Plan {
         self.on_failed(id, exit, now, random)
     }
 
+    /// It is not restarted: nobody waits for it.
+    fn let_go(&mut self, id: SlotId, exit: &Exit) -> Vec<Step> {
+        let Some(slot) = self.slot(id) else { return Vec::new() };
+        if !slot.launched {
+            return vec![self.forget(id, exit)];
+        }
+        slot.given_up = Some(exit.clone());
+        slot.end(true)
+    }
+
     /// Ends one child, whatever the others do.
     pub(crate) fn stop_child(&mut self, id: SlotId, kill: bool) -> Vec<Step> {
         let Some(slot) = self.slot(id) else { return Vec::new() };
-        match slot.state {
-            SlotState::Stopping { kill: true } => Vec::new(),
-            SlotState::Stopping { kill: false } if !kill => Vec::new(),
-            SlotState::Down if !slot.launched => vec![self.forget(id, &Exit::Killed)],
-            // One that is down has no way to finish.
-            SlotState::Down | SlotState::Holding => vec![slot.leave(true)],
-            _ => vec![slot.leave(kill)],
+        if slot.state == SlotState::Down && !slot.launched {
+            return vec![self.forget(id, &Exit::Killed)];
         }
+        slot.leaving = true;
+        slot.end(kill)
     }
 
     /// What is to be done now. Call after each input until nothing comes out.
@@ -293,7 +263,7 @@ impl Plan {
                     steps.push(self.forget(id, if kill { &Exit::Killed } else { &Exit::Drained }));
                     continue;
                 }
-                steps.extend(slot.stop_step(kill));
+                steps.extend(slot.end(kill));
                 return false;
             }
             let why = match &self.goal {
@@ -302,11 +272,13 @@ impl Plan {
             };
             let Some(why) = why else { continue };
             match slot.state {
+                // One that gave up may never live again, so nothing is rebuilt.
+                SlotState::Failed if self.goal != Goal::Up => {}
                 SlotState::Down => {
                     slot.cycle = None;
                     slot.ordered = true;
                 }
-                SlotState::Starting | SlotState::Running => {
+                SlotState::Failed | SlotState::Starting | SlotState::Running => {
                     slot.state = SlotState::Holding;
                     steps.push(Step::Hold(slot.id, why));
                     return false;
@@ -328,9 +300,10 @@ impl Plan {
             Goal::Up => {
                 let mut elders_up = true;
                 for slot in self.slots.iter_mut().filter(|slot| !slot.leaving) {
-                    if slot.state == SlotState::Down && (elders_up || !slot.ordered) {
+                    let is_down = matches!(slot.state, SlotState::Down | SlotState::Failed);
+                    if is_down && (elders_up || !slot.ordered) {
                         slot.state = SlotState::Starting;
-                        steps.push(slot.bring_up(slot.after));
+                        steps.push(slot.bring_up());
                     }
                     elders_up &= slot.state == SlotState::Running;
                 }
@@ -352,48 +325,15 @@ impl Plan {
 
     fn forget(&mut self, id: SlotId, exit: &Exit) -> Step {
         let stopping = self.is_stopping();
+        let given_up = self.slot(id).and_then(|slot| slot.given_up.take());
         self.slots.retain(|slot| slot.id != id);
+        let exit = given_up.unwrap_or_else(|| exit.clone());
         // What ended before the stop was no part of it.
         self.all_drained &= !stopping || matches!(exit, Exit::Drained | Exit::Stopped);
-        Step::Forget(id, exit.clone())
+        Step::Forget(id, exit)
     }
 
     fn slot(&mut self, id: SlotId) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|slot| slot.id == id)
-    }
-}
-
-impl SlotState {
-    fn is_killed(self) -> bool {
-        self == Self::Stopping { kill: true }
-    }
-}
-
-impl Slot {
-    fn bring_up(&mut self, after: Duration) -> Step {
-        self.after = Duration::ZERO;
-        if std::mem::replace(&mut self.launched, true) {
-            Step::Resume(self.id, after)
-        } else {
-            Step::Launch(self.id, after)
-        }
-    }
-
-    fn leave(&mut self, kill: bool) -> Step {
-        self.leaving = true;
-        self.state = SlotState::Stopping { kill };
-        if kill { Step::Kill(self.id) } else { Step::Drain(self.id) }
-    }
-
-    fn stop_step(&mut self, kill: bool) -> Option<Step> {
-        let kill = match self.state {
-            SlotState::Stopping { kill: true } => return None,
-            SlotState::Stopping { kill: false } if !kill => return None,
-            // One that is down has no way to finish.
-            SlotState::Down | SlotState::Holding => true,
-            SlotState::Starting | SlotState::Running | SlotState::Stopping { .. } => kill,
-        };
-        self.state = SlotState::Stopping { kill };
-        Some(if kill { Step::Kill(self.id) } else { Step::Drain(self.id) })
     }
 }

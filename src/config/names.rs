@@ -18,7 +18,7 @@ enum Effect {
     AutoCommit,
     /// Kafka between the nodes: not supported.
     FullGraph,
-    /// A model call over gRPC is not in this version, so only one value is right.
+    /// Only one value is right.
     ServerType,
     /// Accepted; has no meaning here, for the reason given.
     Nothing(&'static str),
@@ -85,9 +85,32 @@ pub(super) fn is_environment(name: &str) -> bool {
     name.starts_with(PREFIX) || ENVIRONMENT.iter().any(|(known, _)| *known == name)
 }
 
-/// Whether this is a flag of the executor.
-pub fn is_flag(name: &str) -> bool {
-    FLAGS.iter().any(|(known, _)| *known == name)
+/// A flag of the executor, for the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// Name without dashes.
+    pub name: &'static str,
+    /// What it does here.
+    pub help: String,
+    /// Whether it may stand without a value.
+    pub boolean: bool,
+    /// Whether it does something.
+    pub effective: bool,
+}
+
+/// All flags of the executor.
+pub fn flags() -> impl Iterator<Item = Flag> {
+    FLAGS.iter().map(|(name, effect)| {
+        let (help, effective) = match effect {
+            Key(key) => (format!("Sets {key}"), true),
+            AutoCommit => ("Accepted; a commit is always safe here".into(), false),
+            FullGraph => ("Accepted if false".into(), false),
+            ServerType => ("kafka, which this service always is".into(), false),
+            Nothing(reason) => (format!("Accepted, does nothing: {reason}"), false),
+        };
+        let boolean = matches!(effect, AutoCommit | FullGraph) || ["debug", "full_health_checks"].contains(name);
+        Flag { name, help, boolean, effective }
+    })
 }
 
 /// How a key is set in other ways than the file, for messages.

@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn values_come_with_their_types() {
-        let (_, faults) = read("limits: {drain: 1m 30s, window: '7', reply_bytes: 2MiB}\norder: Partition", |reader| {
+        let ((), faults) = read("limits: {drain: 1m 30s, window: '7', reply_bytes: 2MiB}\norder: Partition", |reader| {
             assert_eq!(reader.duration("limits.drain", SECOND..=100 * SECOND), 90 * SECOND);
             assert_eq!(reader.number("limits.window", 1..=9), 7);
             assert_eq!(reader.size("limits.reply_bytes", 0..=u64::MAX), 2 << 20);
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn each_fault_names_its_source_and_what_is_right() {
-        let (_, faults) = read("limits: {drain: 30, window: many}\norder: fifo\nadmin: {port: 70000}", |reader| {
+        let ((), faults) = read("limits: {drain: 30, window: many}\norder: fifo\nadmin: {port: 70000}", |reader| {
             reader.duration("limits.drain", SECOND..=100 * SECOND);
             reader.number("limits.window", 1..=9);
             reader.choice("order", &[("key", 1), ("partition", 2)]);
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn a_node_has_its_own_value_or_that_of_every_node() {
         let file = "nodes: {'*': {timeout: 2s}, a: {timeout: 1s}, c: {clients: 3}}";
-        let (_, faults) = read(file, |reader| {
+        let ((), faults) = read(file, |reader| {
             assert_eq!(reader.node_duration("a", "timeout", SECOND..=9 * SECOND), SECOND);
             assert_eq!(reader.node_duration("b", "timeout", SECOND..=9 * SECOND), 2 * SECOND);
             reader.unread_nodes(&["a".into(), "b".into()]);

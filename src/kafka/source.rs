@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 
 use crate::record::{Epoch, Header, Headers, NextOffset, Offset, Partition, Record};
 
+/// Large records are read a few at a time, so that the room they take is seen before more are read.
+pub const BATCH_BYTES: usize = 1 << 20;
+
 /// How a batch of reading ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReadEnd {
@@ -36,7 +39,7 @@ pub enum ReadEnd {
 
 /// Something to read a partition from. The service reads Kafka; tests may read what they like.
 pub trait Source: Send + Sync {
-    /// Appends up to `max` records, in order, if `epoch` is current.
+    /// Appends up to `max` records, in order, if `epoch` is current. Ends early after [`BATCH_BYTES`].
     fn read(&self, epoch: Epoch, max: usize, records: &mut Vec<Record>) -> ReadEnd;
     /// Told when records come after the source was empty. A slow tick of the reader is the net under a lost wake-up.
     fn filled(&self) -> Arc<Notify>;
@@ -88,11 +91,17 @@ impl<C: ConsumerContext + 'static> Source for KafkaSource<C> {
             return ReadEnd::Retired;
         }
         let mut end = ReadEnd::Empty;
+        let mut bytes = 0;
         for _ in 0..max {
+            if bytes >= BATCH_BYTES {
+                break;
+            }
             match queue.1.poll(Duration::ZERO) {
                 None => return end,
                 Some(Ok(message)) => {
-                    records.push(self.record(&message));
+                    let record = self.record(&message);
+                    bytes += record.size();
+                    records.push(record);
                     end = ReadEnd::Empty;
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => end = ReadEnd::EndOfLog,

@@ -67,6 +67,8 @@ struct Held {
     attempt: u32,
     /// Set when no answer can come any more: what its dead letter says, and how much of the record it keeps.
     dead: Option<(Failure, Keep)>,
+    /// A dead letter is under way in place of an outcome that the broker refused.
+    replaced: bool,
 }
 
 /// One epoch.
@@ -191,7 +193,7 @@ impl ConsumerActor {
         for record in records.drain(..) {
             ctx.at_hand(item(&record));
             let (offset, key, bytes) = (record.offset, record.key.clone(), record.size());
-            let item = Held { record: Arc::new(record), puid: None, read_at: Instant::now(), attempt: 0, dead: None };
+            let item = Held { record: Arc::new(record), puid: None, read_at: Instant::now(), attempt: 0, dead: None, replaced: false };
             self.step(epoch, Event::Read { offset, key, bytes, item }, ctx);
         }
         ctx.clear_at_hand();
@@ -360,7 +362,10 @@ impl Receive<Back> for ConsumerActor {
     fn receive(&mut self, back: Back, ctx: &mut Ctx<'_, Self>) {
         match back {
             Back::Enqueued(epoch, seq) => self.step(epoch, Event::Enqueued(seq), ctx),
-            Back::Lost { epoch, seq, panic } => self.step(epoch, Event::Lost { seq, panic }, ctx),
+            Back::Lost { epoch, seq, panic } => {
+                let event = self.lost(seq, panic);
+                self.step(epoch, event, ctx);
+            }
         }
         if self.reign.as_ref().is_some_and(|reign| reign.unread) {
             self.read(ctx);

@@ -1,7 +1,8 @@
 //! A node's endpoint as one router sees it: who waits for it, whether it takes calls, and who makes them.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use millrace_actors::{ActorRef, Permit, Pool};
@@ -28,6 +29,39 @@ pub struct NodeParts {
     pub stats: Arc<EndpointStats>,
     /// What is counted.
     pub metrics: NodeMetrics,
+    /// What readiness shows of it.
+    pub seen: Arc<Seen>,
+}
+
+/// What readiness shows of an endpoint: the latest word of any worker.
+#[derive(Debug, Default)]
+pub struct Seen {
+    ready: AtomicBool,
+    trouble: Mutex<Option<String>>,
+}
+
+impl Seen {
+    /// It answered, or said that it is ready.
+    pub fn well(&self) {
+        if !self.ready.swap(true, Relaxed) {
+            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// It is down, or not ready.
+    pub fn unwell(&self, why: &dyn std::fmt::Display) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_string());
+        self.ready.store(false, Relaxed);
+    }
+
+    /// Ready, or why not.
+    pub fn state(&self) -> Result<(), String> {
+        if self.ready.load(Relaxed) {
+            return Ok(());
+        }
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        Err(trouble.clone().unwrap_or_else(|| "has not answered yet".into()))
+    }
 }
 
 /// State of one endpoint.
@@ -74,6 +108,7 @@ impl Endpoint {
 
     /// A call was answered.
     pub fn answered(&mut self, ticket: Ticket, now: Duration) {
+        self.parts.seen.well();
         self.ended(Event::Answered(ticket), now);
     }
 
@@ -89,8 +124,17 @@ impl Endpoint {
     }
 
     /// Readiness was asked for.
-    pub fn probed(&mut self, ready: bool, now: Duration) -> Step {
-        let event = if ready { Event::ProbeOk } else { Event::ProbeFailed };
+    pub fn probed(&mut self, result: &Result<(), CallError>, now: Duration) -> Step {
+        let event = match result {
+            Ok(()) => {
+                self.parts.seen.well();
+                Event::ProbeOk
+            }
+            Err(error) => {
+                self.parts.seen.unwell(error);
+                Event::ProbeFailed
+            }
+        };
         self.availability.step(event, now, fastrand::f64())
     }
 

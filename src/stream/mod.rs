@@ -9,3 +9,6 @@ pub mod model_client;
 pub mod owners;
 pub mod producer;
 pub mod router;
+pub mod service;
+pub mod setting;
+pub mod tree;

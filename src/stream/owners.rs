@@ -63,7 +63,8 @@ impl Directory {
         let spec = actor(owner.clone(), worker.place.clone(), self.budget, move || {
             ConsumerActor::new(partition, parts.clone(), &address)
         });
-        worker.consumers.start_child(spec);
+        // Commands wait in the mailbox until it is up.
+        drop(worker.consumers.start_child(spec));
         owner
     }
 

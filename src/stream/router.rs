@@ -28,6 +28,8 @@ use crate::model::rest::{CallRequest, Reply};
 
 mod outcome;
 
+/// Between questions to an endpoint that has not said that it is ready.
+const READINESS: Duration = Duration::from_millis(500);
 /// Before a call that nobody could take is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -197,10 +199,11 @@ impl RequestRouterActor {
     fn follow(&mut self, node: NodeId, step: Step, error: Option<&CallError>, ctx: &mut Ctx<'_, Self>) {
         let metrics = &self.endpoints[node.index()].parts.metrics;
         match step.change {
-            Some(Change::WentDown(_)) => match error {
-                Some(error) => self.parts.events.endpoint_down(metrics, error),
-                None => self.parts.events.endpoint_down(metrics, &"not ready"),
-            },
+            Some(Change::WentDown(_)) => {
+                let why: &dyn std::fmt::Display = error.map_or(&"not ready", |error| error);
+                self.endpoints[node.index()].parts.seen.unwell(why);
+                self.parts.events.endpoint_down(metrics, why);
+            }
             Some(Change::CameUp { after }) => self.parts.events.endpoint_up(metrics, Some(after)),
             None => {}
         }
@@ -213,6 +216,12 @@ impl RequestRouterActor {
         let client = self.endpoints[node.index()].parts.pool.pick();
         if client.is_none_or(|client| client.tell(Probe).is_err()) {
             ctx.later(PAUSE, move |router, ctx| router.probe(node, ctx));
+        }
+    }
+
+    fn probe_unless_seen(&mut self, node: NodeId, ctx: &mut Ctx<'_, Self>) {
+        if self.endpoints[node.index()].parts.seen.state().is_err() {
+            self.probe(node, ctx);
         }
     }
 
@@ -260,6 +269,12 @@ impl Flight {
 }
 
 impl Actor for RequestRouterActor {
+    fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
+        for node in 0..self.parts.nodes.len() {
+            self.probe_unless_seen(self.parts.nodes[node].id, ctx);
+        }
+    }
+
     fn restarting(&mut self, why: &Ended) {
         let panic: Arc<str> = why.exit.to_string().into();
         self.endpoints = self.parts.nodes.iter().map(Endpoint::new).collect();
@@ -317,9 +332,14 @@ impl Receive<Called> for RequestRouterActor {
 impl Receive<Probed> for RequestRouterActor {
     fn receive(&mut self, probed: Probed, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
-        let error = probed.result.as_ref().err();
-        let step = self.endpoints[probed.node.index()].probed(error.is_none(), now);
-        self.follow(probed.node, step, error, ctx);
+        let endpoint = &mut self.endpoints[probed.node.index()];
+        let step = endpoint.probed(&probed.result, now);
+        let is_down = endpoint.availability.down().is_some();
+        if probed.result.is_err() && !is_down {
+            // Not known to be down, so calls go there; readiness waits for its word.
+            ctx.later(READINESS, move |router, ctx| router.probe_unless_seen(probed.node, ctx));
+        }
+        self.follow(probed.node, step, probed.result.as_ref().err(), ctx);
         self.serve(probed.node, ctx);
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_actors::{
-    ActorRef, Arbiters, Backoff, Budget, ChildSpec, Observer, Pool, Strategy, SupervisorSpec, actor, supervisor,
+    ActorRef, Arbiters, Backoff, Budget, ChildSpec, Observer, Place, Pool, Strategy, SupervisorSpec, actor, supervisor,
 };
 use tokio::time::Instant;
 
@@ -28,8 +28,8 @@ use super::model_client::{self, ModelClientActor};
 use super::owners::{Directory, Worker};
 use super::producer::{self, ProducerActor};
 use super::router::{self, RequestRouterActor};
-use super::setting::Setting;
-use crate::graph::NodeId;
+use super::setting::{NodeSetting, Setting};
+use crate::config::settings::Node;
 
 /// An actor that fails more often than this in a minute is not mended by restarting it.
 pub const ACTOR: Budget = Budget {
@@ -85,7 +85,7 @@ pub fn tree(setting: &Setting, arbiters: &Arbiters, observer: &Observer) -> Tree
         status: setting.status.clone(),
         heartbeat: setting.consumer_heartbeat.clone(),
     };
-    let place = millrace_actors::Place::System;
+    let place = Place::System;
     children.push(actor(assignment.clone(), place, ASSIGNMENT, move || AssignmentActor::new(parts.clone())));
     let spec = SupervisorSpec { name: "root".into(), strategy: Strategy::OneForOne, budget: GROUP, children };
     Tree { spec, assignment }
@@ -156,7 +156,7 @@ fn pool(
     worker: usize,
     node: &NodeSetting,
     setting: &Setting,
-    place: &millrace_actors::Place,
+    place: &Place,
     router: &ActorRef<RequestRouterActor>,
     began: Instant,
 ) -> (Vec<ChildSpec>, NodeParts) {
@@ -165,7 +165,7 @@ fn pool(
     let places = node.node.connections.div_ceil(clients);
     let parts = model_client::Parts {
         id: node.id,
-        node: crate::config::settings::Node { connections: places, ..node.node.clone() },
+        node: Node { connections: places, ..node.node.clone() },
         protocol: setting.protocol,
         reply_bytes: setting.reply_bytes,
         router: router.clone(),
@@ -195,9 +195,3 @@ fn pool(
 fn group(name: String, children: Vec<ChildSpec>) -> ChildSpec {
     supervisor(SupervisorSpec { name, strategy: Strategy::OneForOne, budget: GROUP, children })
 }
-
-/// What a node needs over all workers.
-pub use super::setting::NodeSetting;
-
-/// Number of a node, for those who build settings.
-pub type Id = NodeId;

@@ -74,7 +74,7 @@ fn a_configuration_file_is_enough() {
     let settings = load_with(None, Some(CHAIN), &[], &[]).unwrap().settings;
     assert_eq!(settings.graph.children[0].name, "scores");
     assert_eq!(settings.nodes["features"].timeout, Duration::from_secs(10));
-    assert_eq!(settings.nodes["scores"].timeout, Duration::from_secs(60));
+    assert_eq!(settings.nodes["scores"].timeout, Duration::from_mins(1));
     assert_eq!(settings.nodes["scores"].retry.attempts, 3);
     assert_eq!(settings.kafka.dead_letter_topic, "requests-failed");
     assert_eq!(settings.kafka.producer_properties["compression.type"], "zstd");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millrace_actors::Ctx;
 
-use super::{ConsumerActor, PAUSE, STRIKES};
+use super::{ConsumerActor, Held, PAUSE, STRIKES};
 use crate::codec;
 use crate::kafka::dead_letter::Keep;
 use crate::kafka::offsets::Seq;
@@ -23,6 +23,7 @@ impl ConsumerActor {
         let Some(held) = reign.machine.item_mut(seq) else { return };
         ctx.at_hand(item(&held.record));
         held.attempt += 1;
+        held.replaced = false;
         if held.attempt > 1 {
             self.parts.events.redispatched(self.partition, held.record.offset, held.attempt);
         }
@@ -83,7 +84,14 @@ impl ConsumerActor {
     fn hold_back(&mut self, guard: Guard) {
         let seq = guard.seq();
         guard.disarm();
-        self.later.push(Event::Lost { seq, panic: None });
+        let event = self.lost(seq, None);
+        self.later.push(event);
+    }
+
+    /// What the loss of a record means: a dead letter that replaces a refused outcome had left its lane before.
+    pub(super) fn lost(&self, seq: Seq, panic: Option<Arc<str>>) -> Event<Held> {
+        let replaced = self.reign.as_ref().and_then(|reign| reign.machine.item(seq)).is_some_and(|held| held.replaced);
+        if replaced { Event::Undelivered(seq) } else { Event::Lost { seq, panic } }
     }
 
     pub(super) fn give_up(&mut self, seq: Seq, panic: &Arc<str>, ctx: &mut Ctx<'_, Self>) {

@@ -56,6 +56,7 @@ impl ConsumerActor {
             };
             *keep = smaller;
         }
+        held.replaced = true;
         let too_large = code == RDKafkaErrorCode::MessageSizeTooLarge;
         let class = if too_large { ErrorClass::TooLarge } else { ErrorClass::RefusedByBroker };
         let failure = Failure::of_record(class, format!("the broker refused the output: {code}"));

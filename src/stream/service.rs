@@ -1,0 +1,339 @@
+//! The service as a whole: makes it ready, runs the tree and the admin port, and ends it in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use millrace_actors::{Arbiters, Env, Exit, Happening, Limits as Watch, Observer, Root, RootHandle, Sighting, Watchdog};
+use prometheus::Registry;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use slog::Logger;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::setting::{self, Setting};
+use super::tree::tree;
+use crate::admin::{self, AdminHandle, Health, health};
+use crate::config::Settings;
+use crate::events::{Events, Metrics};
+use crate::graph::Plan;
+use crate::kafka::client::producer_config;
+use crate::kafka::sink::Sink;
+use crate::kafka::status::Heartbeat;
+
+/// Ended as asked.
+pub const OK: u8 = 0;
+/// Gave up after restarts, or made no progress.
+pub const GAVE_UP: u8 = 70;
+
+/// How often what is shown is brought up to date.
+const LOOK: Duration = Duration::from_millis(200);
+/// A thread or actor that makes no progress for so long is told of.
+const BLOCKED: Duration = Duration::from_secs(5);
+/// And for so long, the process ends: nothing else can be done about a thread that does not come back.
+const WEDGED: Duration = Duration::from_secs(60);
+/// For commit, leaving the group and the last acknowledgements, beyond the time for running work.
+const AFTER_DRAIN: Duration = Duration::from_secs(4);
+/// Waiting for a model or a broker is no sign of being stuck, however long.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Why the service could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The settings cannot be worked with.
+    #[error("{0}")]
+    Settings(String),
+    /// The admin port.
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    /// The system refused a thread.
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// Exit code for it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) => 78,
+            Self::Admin(_) | Self::System(_) => 69,
+        }
+    }
+}
+
+/// A running service.
+pub struct ServiceHandle {
+    stop: Stopper,
+    registry: Registry,
+    actors: Arc<TreeActors>,
+    admin: SocketAddr,
+    thread: JoinHandle<u8>,
+}
+
+/// Asks a service to end.
+#[derive(Clone)]
+pub struct Stopper(mpsc::UnboundedSender<String>);
+
+impl Stopper {
+    /// Drains and ends. `why` is logged.
+    pub fn stop(&self, why: &str) {
+        // A service that has ended needs no asking.
+        self.0.send(why.to_owned()).ok();
+    }
+}
+
+impl ServiceHandle {
+    /// A way to ask for its end.
+    pub fn stopper(&self) -> Stopper {
+        self.stop.clone()
+    }
+
+    /// Its metrics.
+    pub fn registry(&self) -> Registry {
+        self.registry.clone()
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Its actors.
+    pub fn actors(&self) -> Arc<dyn admin::Actors> {
+        self.actors.clone()
+    }
+
+    /// Where its admin port listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Waits for its end; the process's exit code.
+    pub fn join(self) -> u8 {
+        self.thread.join().unwrap_or(GAVE_UP)
+    }
+}
+
+/// The actors of the tree for the admin port.
+struct TreeActors {
+    observer: Observer,
+}
+
+impl admin::Actors for TreeActors {
+    fn snapshot(&self, timeout: Duration) -> std::pin::Pin<Box<dyn Future<Output = serde_json::Value>>> {
+        let reports = self.observer.snapshot(timeout);
+        Box::pin(async move { serde_json::to_value(reports.await).unwrap_or_default() })
+    }
+
+    fn crash(&self, name: &str) -> bool {
+        let found = self.observer.find(name);
+        if let Some(actor) = &found {
+            actor.crash("crashed on request");
+        }
+        found.is_some()
+    }
+}
+
+/// Starts the service on a thread of its own; returns when its admin port listens.
+pub fn start(settings: Settings, log: Logger) -> Result<ServiceHandle, StartError> {
+    let plan = setting::plan(&settings).map_err(StartError::Settings)?;
+    let registry = Registry::new();
+    let metrics = Metrics::register(&registry, &settings.deployment, &settings.limits)
+        .map_err(|error| StartError::Settings(format!("metrics: {error}")))?;
+    let events = Events::new(log, metrics);
+    let env = Env::new(Arbiters::none());
+    let env = env.with_metrics(&registry).map_err(|error| StartError::Settings(format!("metrics: {error}")))?;
+    let actors = Arc::new(TreeActors { observer: env.observer.clone() });
+    let health = Health::new(plan.names().map(|name| &**name));
+    health.set(health::CONFIG, true, "settings read, graph checked");
+    let state =
+        admin::State { health: health.clone(), registry: registry.clone(), actors: actors.clone() };
+    let admin = admin::start(&settings.admin, state)?;
+    let address = admin.address();
+    events.admin_listens(&address);
+
+    let (stop, stopped) = mpsc::unbounded_channel();
+    let (begun, begin) = oneshot::channel();
+    let service = Service { settings, plan, events, env, health, admin, stopped };
+    let thread = std::thread::Builder::new()
+        .name("millrace".into())
+        .spawn(move || actix_rt::System::new().block_on(service.run(begun)))?;
+    match begin.blocking_recv() {
+        Ok(Ok(())) => Ok(ServiceHandle { stop: Stopper(stop), registry, actors, admin: address, thread }),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(StartError::Settings("the service's thread ended before it began".into())),
+    }
+}
+
+/// Runs the service until SIGTERM or SIGINT, and returns the exit code. A second signal ends the process at once.
+pub fn run(settings: Settings, log: Logger) -> u8 {
+    let told = log.clone();
+    let service = match start(settings, log) {
+        Ok(service) => service,
+        Err(error) => {
+            slog::crit!(told, "cannot start"; "error" => %error);
+            return error.exit_code();
+        }
+    };
+    if let Err(error) = on_signals(service.stopper()) {
+        slog::error!(told, "signals cannot be handled; SIGTERM will not drain"; "error" => %error);
+    }
+    service.join()
+}
+
+fn on_signals(stopper: Stopper) -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let wait = move || {
+        let mut seen = signals.forever();
+        if let Some(signal) = seen.next() {
+            stopper.stop(if signal == SIGTERM { "SIGTERM" } else { "SIGINT" });
+        }
+        if let Some(signal) = seen.next() {
+            exit_now(128 + signal as u8);
+        }
+    };
+    std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
+}
+
+struct Service {
+    settings: Settings,
+    plan: Plan,
+    events: Events,
+    env: Env,
+    health: Health,
+    admin: AdminHandle,
+    stopped: mpsc::UnboundedReceiver<String>,
+}
+
+impl Service {
+    async fn run(mut self, begun: oneshot::Sender<Result<(), StartError>>) -> u8 {
+        let (setting, root, arbiters, sink_heartbeat, _watchdog) = match self.begin() {
+            Ok(parts) => parts,
+            Err(error) => {
+                // Whoever started it waits for this word.
+                begun.send(Err(error)).ok();
+                return GAVE_UP;
+            }
+        };
+        begun.send(Ok(())).ok();
+        self.events.started(&self.settings);
+        let heartbeats = [("kafka consumer", &setting.consumer_heartbeat), ("kafka producer", &sink_heartbeat)];
+        let mut look = tokio::time::interval(LOOK);
+        let code = loop {
+            tokio::select! {
+                exit = root.ended() => break self.gave_up(&exit),
+                why = self.stopped.recv() => break self.drain(&root, why.as_deref().unwrap_or("asked"), &setting).await,
+                _ = look.tick() => {
+                    self.show(&setting);
+                    if let Some(code) = self.check(&heartbeats) {
+                        break code;
+                    }
+                }
+            }
+        };
+        setting.sink.stop();
+        if code == OK {
+            arbiters.stop();
+        }
+        self.events.stopped(code);
+        self.admin.stop();
+        code
+    }
+
+    #[expect(clippy::type_complexity, reason = "the parts live as long as the one loop that uses them")]
+    fn begin(&mut self) -> Result<(Setting, RootHandle, Arbiters, Heartbeat, Watchdog), StartError> {
+        let sink_heartbeat = Heartbeat::new();
+        let config = producer_config(&self.settings);
+        let (sink, _) = Sink::start(config, self.events.clone(), sink_heartbeat.clone())
+            .map_err(|error| StartError::Settings(format!("the producer could not be made: {error}")))?;
+        let setting = Setting::new(&self.settings, self.plan.clone(), sink, self.events.clone())
+            .map_err(StartError::Settings)?;
+        let arbiters = Arbiters::start(self.settings.threads.max(1))?;
+        let mut env = self.env.clone();
+        env.arbiters = arbiters.clone();
+        let events = self.events.clone();
+        let env = env.with_listener(move |happening| tell(&events, happening));
+        let tree = tree(&setting, &arbiters, &env.observer);
+        let watchdog = self.watch(&env)?;
+        let root = Root::start(tree.spec, env).map_err(|error| StartError::Settings(error.to_string()))?;
+        self.health.set(health::PRODUCER, true, "ready to write");
+        Ok((setting, root, arbiters, sink_heartbeat, watchdog))
+    }
+
+    fn watch(&self, env: &Env) -> std::io::Result<Watchdog> {
+        let (events, health) = (self.events.clone(), self.health.clone());
+        let limits = Watch { blocked: BLOCKED, stalled: NEVER, arbiter: BLOCKED };
+        Watchdog::start(env, limits, move |sighting| match sighting {
+            Sighting::Wedged { subject, since } => {
+                events.wedged(&subject.to_string(), *since);
+                health.set_alive(false, format!("{subject} makes no progress"));
+            }
+            Sighting::StillWedged { subject, since } if *since >= WEDGED => {
+                events.gave_up(&subject.to_string(), &"makes no progress; the process ends");
+                exit_now(GAVE_UP);
+            }
+            Sighting::StillWedged { .. } => {}
+            Sighting::Recovered { .. } => health.set_alive(true, ""),
+        })
+    }
+
+    fn gave_up(&self, exit: &Exit) -> u8 {
+        self.health.set(health::NOT_FAILED, false, exit.to_string());
+        self.events.gave_up("root", exit);
+        GAVE_UP
+    }
+
+    async fn drain(&self, root: &RootHandle, why: &str, setting: &Setting) -> u8 {
+        let budget = setting.drain + AFTER_DRAIN;
+        self.health.set(health::NOT_DRAINING, false, why.to_owned());
+        self.events.drain_started(why, budget);
+        let begun = Instant::now();
+        root.drain(budget).await;
+        self.events.drained(begun.elapsed());
+        OK
+    }
+
+    /// Brings up to date what is shown and not told when it happens.
+    fn show(&self, setting: &Setting) {
+        self.events.in_flight_records.set(setting.permits.records_used() as i64);
+        self.events.in_flight_bytes.set(setting.permits.bytes_used() as i64);
+        let (brokers, group) = (setting.status.brokers(), setting.status.group());
+        self.health.set(health::BROKERS, brokers.ok, brokers.detail);
+        self.health.set(health::GROUP, group.ok, group.detail);
+        for node in &setting.nodes {
+            let name = health::node(&node.node.name);
+            match node.seen.state() {
+                Ok(()) => self.health.set(&name, true, format!("ready at {}", node.node.endpoint)),
+                Err(why) => self.health.set(&name, false, format!("{}: {why}", node.node.endpoint)),
+            }
+        }
+    }
+
+    /// A thread of the client library's that gives no sign of life: Kafka's own timer cannot see it.
+    fn check(&self, heartbeats: &[(&str, &Heartbeat)]) -> Option<u8> {
+        for (name, heartbeat) in heartbeats {
+            let age = heartbeat.age();
+            if age >= WEDGED {
+                self.events.gave_up(name, &"its thread makes no progress; the process ends");
+                return Some(GAVE_UP);
+            }
+        }
+        None
+    }
+}
+
+fn tell(events: &Events, happening: &Happening) {
+    match happening {
+        Happening::Restarting { actor, why, .. } => events.actor_failed(actor, &why.exit),
+        Happening::Running { actor, generation } if *generation > 1 => events.actor_restarted(actor, *generation - 1),
+        Happening::GaveUp { actor, exit } => events.gave_up(actor, exit),
+        _ => {}
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing can be drained or joined any more")]
+fn exit_now(code: u8) {
+    std::process::exit(i32::from(code));
+}

@@ -1,0 +1,150 @@
+//! What the tree is built from: settings made ready for actors to share.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use tokio::time::Instant;
+
+use super::endpoint::Seen;
+use super::journey::Rules;
+use super::producer::Partitions;
+use crate::config::settings::{Node, Order, Protocol, Settings, Start};
+use crate::events::{Events, NodeLabels, NodeMetrics};
+use crate::graph::{NodeId, Plan};
+use crate::kafka::client::{admin_config, consumer_config};
+use crate::kafka::consumer::Prepare;
+use crate::kafka::partition::Bounds;
+use crate::kafka::permits::Permits;
+use crate::kafka::sink::Sink;
+use crate::kafka::status::{Heartbeat, Status};
+use crate::kafka::topics::TopicAdmin;
+use crate::model::health::EndpointStats;
+use crate::model::paths::Paths;
+
+/// One node of the graph.
+pub struct NodeSetting {
+    /// Its number in the plan.
+    pub id: NodeId,
+    /// Its settings.
+    pub node: Node,
+    /// What all its clients know together.
+    pub stats: Arc<EndpointStats>,
+    /// What is counted.
+    pub metrics: NodeMetrics,
+    /// What readiness shows of it.
+    pub seen: Arc<Seen>,
+}
+
+/// Everything that actors share.
+#[allow(missing_docs, reason = "the fields are those of the settings and of the actors' parts")]
+pub struct Setting {
+    pub consumer: ClientConfig,
+    pub input_topic: Arc<str>,
+    pub output_topic: Arc<str>,
+    pub dead_letter_topic: Arc<str>,
+    pub start: Start,
+    pub order: Order,
+    pub protocol: Protocol,
+    pub commit_interval: Duration,
+    pub drain: Duration,
+    pub in_flight: usize,
+    pub bounds: Bounds,
+    pub request_bytes: usize,
+    pub reply_bytes: usize,
+    pub rules: Arc<Rules>,
+    pub nodes: Vec<NodeSetting>,
+    pub permits: Arc<Permits>,
+    pub sink: Arc<Sink>,
+    pub partitions: Arc<Partitions>,
+    pub prepare: Prepare,
+    pub events: Events,
+    pub status: Arc<Status>,
+    pub consumer_heartbeat: Heartbeat,
+    pub began: Instant,
+}
+
+/// What cannot be worked with, in words for whoever wrote the settings.
+pub fn plan(settings: &Settings) -> Result<Plan, String> {
+    Plan::new(&settings.graph).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        faults.join("; ")
+    })
+}
+
+impl Setting {
+    /// Makes settings ready. `plan` is that of the settings' graph.
+    pub fn new(settings: &Settings, plan: Plan, sink: Arc<Sink>, events: Events) -> Result<Self, String> {
+        let limits = &settings.limits;
+        let mut nodes = Vec::new();
+        for (id, node) in plan.nodes() {
+            let name = &*node.name;
+            let node = settings.nodes.get(name).ok_or_else(|| format!("node {name} has no settings"))?;
+            let service = Paths::new(settings.protocol, &node.name).predict;
+            let labels = NodeLabels { node: name, image: &node.image, service: &service, method: "post" };
+            nodes.push(NodeSetting {
+                id,
+                node: node.clone(),
+                stats: Arc::default(),
+                metrics: events.node(&labels),
+                seen: Arc::default(),
+            });
+        }
+        let retries = nodes.iter().map(|node| node.node.retry).collect();
+        let partitions = Arc::new(Partitions::default());
+        Ok(Self {
+            consumer: consumer_config(settings),
+            input_topic: settings.kafka.input_topic.as_str().into(),
+            output_topic: settings.kafka.output_topic.as_str().into(),
+            dead_letter_topic: settings.kafka.dead_letter_topic.as_str().into(),
+            start: settings.kafka.start,
+            order: settings.order,
+            protocol: settings.protocol,
+            commit_interval: settings.kafka.commit_interval,
+            drain: limits.drain,
+            in_flight: limits.in_flight_records,
+            bounds: Bounds { window: limits.window, commit_span: limits.commit_span },
+            request_bytes: limits.request_bytes,
+            reply_bytes: limits.reply_bytes,
+            rules: Arc::new(Rules { plan, retries, deadline: limits.record_deadline }),
+            nodes,
+            permits: Permits::new(limits.in_flight_records, limits.in_flight_bytes),
+            sink,
+            prepare: prepare(settings, partitions.clone(), events.clone()),
+            partitions,
+            events,
+            status: Arc::default(),
+            consumer_heartbeat: Heartbeat::new(),
+            began: Instant::now(),
+        })
+    }
+}
+
+/// Before the group is joined, its topics must be there.
+fn prepare(settings: &Settings, partitions: Arc<Partitions>, events: Events) -> Prepare {
+    let (config, topics) = (admin_config(settings), settings.kafka.clone());
+    let largest = settings.limits.request_bytes.max(settings.limits.reply_bytes) as u64;
+    Arc::new(move || {
+        let facts = TopicAdmin::new(&config).map_err(|error| error.to_string())?.ensure(&topics, largest);
+        match facts {
+            Ok(facts) => {
+                partitions.output.store(facts.output.partitions, Relaxed);
+                partitions.dead_letter.store(facts.dead_letter.partitions, Relaxed);
+                for (topic, name) in
+                    [(&facts.output, &topics.output_topic), (&facts.dead_letter, &topics.dead_letter_topic)]
+                {
+                    if topic.created {
+                        events.topic_created(name, topic.partitions);
+                    }
+                }
+                Ok(())
+            }
+            Err(error) => {
+                events.topics_not_ready(&error);
+                Err(error.to_string())
+            }
+        }
+    })
+}
+

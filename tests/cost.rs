@@ -1,0 +1,59 @@
+//! What a record costs: processor time of the service, rate and memory, with small requests, a model that answers at once and
+//! 1,000 records in flight. No test of a guarantee: `scripts/cost.sh` runs it, with optimisation and nothing else beside it.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::kafka::Broker;
+use support::requests::Protocol;
+use support::scenario::Scenario;
+use support::service::Service;
+use support::wait;
+
+const PATIENCE: Duration = Duration::from_mins(5);
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
+}
+
+#[test]
+#[ignore = "measures, and wants the machine for itself: scripts/cost.sh"]
+fn a_record_costs() {
+    let records = number("MILLRACE_COST_RECORDS", 100_000);
+    let in_flight = number("MILLRACE_COST_IN_FLIGHT", 1_000);
+    let delay = number("MILLRACE_COST_MODEL_MS", 0);
+    let warm = records / 10;
+
+    let broker = Broker::plain();
+    let scenario = Scenario::new(&broker, "cost", 4).protocol(Protocol::Seldon);
+    scenario.double.change(|rules| rules.delay = Duration::from_millis(delay));
+    let config = scenario
+        .config()
+        .set("graph", serde_json::json!({"name": "double", "type": "MODEL"}))
+        .without("nodes/add-one")
+        .set("limits/in_flight_records", in_flight);
+    let sent = scenario.requests().keys(records).send(&broker, &scenario.input, warm + records);
+    let service = Service::start(&config);
+
+    let reaches = |count: u64| {
+        wait::until(PATIENCE, &format!("{count} records are answered"), || {
+            Some(service.outcomes("answered")).filter(|answered| *answered >= count)
+        })
+    };
+    let first = reaches(warm);
+    let (begun, cpu) = (Instant::now(), service.cpu_time());
+    let last = reaches(warm + records);
+    let (wall, cpu) = (begun.elapsed(), service.cpu_time().saturating_sub(cpu));
+    let (now, most) = service.memory();
+    assert_eq!(last, sent.len() as u64);
+
+    let counted = (last - first) as f64;
+    println!("records            {counted:.0}");
+    println!("rate               {:.0} records/s", counted / wall.as_secs_f64());
+    println!("cpu per record     {:.1} µs (user and system of the service)", cpu.as_secs_f64() * 1e6 / counted);
+    println!("cores used         {:.2}", cpu.as_secs_f64() / wall.as_secs_f64());
+    println!("most calls at once {}", scenario.double.most_running());
+    println!("memory             {} MiB now, {} MiB at most", now >> 20, most >> 20);
+    service.stop();
+}

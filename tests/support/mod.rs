@@ -1,0 +1,22 @@
+//! What the tests of the guarantees share: a broker, topics, model servers, the service as a process, and the check of
+//! what came out. Nothing here knows the service's code: the tests see what an operator sees.
+#![allow(dead_code, unreachable_pub, reason = "each test file is a program of its own and uses a part")]
+
+pub mod check;
+pub mod collect;
+pub mod config;
+pub mod groups;
+pub mod http_client;
+pub mod http_server;
+pub mod kafka;
+pub mod load;
+pub mod metrics;
+pub mod models;
+pub mod ports;
+pub mod reaper;
+pub mod requests;
+pub mod scenario;
+pub mod send;
+pub mod service;
+pub mod topics;
+pub mod wait;
