@@ -233,13 +233,14 @@ mod tests {
 
     #[test]
     fn values_come_with_their_types() {
-        let ((), faults) = read("limits: {drain: 1m 30s, window: '7', reply_bytes: 2MiB}\norder: Partition", |reader| {
-            assert_eq!(reader.duration("limits.drain", SECOND..=100 * SECOND), 90 * SECOND);
-            assert_eq!(reader.number("limits.window", 1..=9), 7);
-            assert_eq!(reader.size("limits.reply_bytes", 0..=u64::MAX), 2 << 20);
-            assert!(reader.boolean("kafka.create_topics"));
-            assert_eq!(reader.choice("order", &[("key", 1), ("partition", 2)]), 2);
-        });
+        let ((), faults) =
+            read("limits: {drain: 1m 30s, window: '7', reply_bytes: 2MiB}\norder: Partition", |reader| {
+                assert_eq!(reader.duration("limits.drain", SECOND..=100 * SECOND), 90 * SECOND);
+                assert_eq!(reader.number("limits.window", 1..=9), 7);
+                assert_eq!(reader.size("limits.reply_bytes", 0..=u64::MAX), 2 << 20);
+                assert!(reader.boolean("kafka.create_topics"));
+                assert_eq!(reader.choice("order", &[("key", 1), ("partition", 2)]), 2);
+            });
         assert!(faults.is_empty(), "{faults}");
     }
 

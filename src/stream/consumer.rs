@@ -193,7 +193,14 @@ impl ConsumerActor {
         for record in records.drain(..) {
             ctx.at_hand(item(&record));
             let (offset, key, bytes) = (record.offset, record.key.clone(), record.size());
-            let item = Held { record: Arc::new(record), puid: None, read_at: Instant::now(), attempt: 0, dead: None, replaced: false };
+            let item = Held {
+                record: Arc::new(record),
+                puid: None,
+                read_at: Instant::now(),
+                attempt: 0,
+                dead: None,
+                replaced: false,
+            };
             self.step(epoch, Event::Read { offset, key, bytes, item }, ctx);
         }
         ctx.clear_at_hand();
@@ -300,7 +307,6 @@ impl ConsumerActor {
             reign.metrics.set_oldest_unfinished(oldest);
         }
     }
-
 }
 
 impl Actor for ConsumerActor {

@@ -182,15 +182,18 @@ impl Receive<Call> for ModelClientActor {
         let (guard, request) = (call.guard, call.request);
         self.running += 1;
         let begun = Instant::now();
-        ctx.spawn(async move { (client.call(request).await, guard, place) }, move |actor, (result, guard, place), _| {
-            drop(place);
-            actor.running -= 1;
-            actor.count(&result, begun.elapsed());
-            if result.as_ref().map_or_else(CallError::is_answer, |_| true) {
-                actor.parts.stats.answered(actor.parts.began.elapsed());
-            }
-            guard.done(result);
-        });
+        ctx.spawn(
+            async move { (client.call(request).await, guard, place) },
+            move |actor, (result, guard, place), _| {
+                drop(place);
+                actor.running -= 1;
+                actor.count(&result, begun.elapsed());
+                if result.as_ref().map_or_else(CallError::is_answer, |_| true) {
+                    actor.parts.stats.answered(actor.parts.began.elapsed());
+                }
+                guard.done(result);
+            },
+        );
     }
 }
 

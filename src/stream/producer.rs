@@ -84,7 +84,12 @@ impl ProducerActor {
                 Some((out, Letter::Answer))
             }
             Outcome::DeadLettered(failure) => {
-                self.parts.events.dead_lettered(record, failure.class.label(), failure.node.as_deref(), &failure.message);
+                self.parts.events.dead_lettered(
+                    record,
+                    failure.class.label(),
+                    failure.node.as_deref(),
+                    &failure.message,
+                );
                 let place = place(&self.parts.partitions.dead_letter);
                 let topic = &self.parts.dead_letter_topic;
                 Some((dead_letter::record(topic, record, failure, now_ms(), *keep, place), Letter::Dead))

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millrace_actors::{Arbiters, Env, Exit, Happening, Limits as Watch, Observer, Root, RootHandle, Sighting, Watchdog};
+use millrace_actors::{
+    Arbiters, Env, Exit, Happening, Limits as Watch, Observer, Root, RootHandle, Sighting, Watchdog,
+};
 use prometheus::Registry;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -148,8 +150,7 @@ pub fn start(settings: Settings, log: Logger) -> Result<ServiceHandle, StartErro
     let actors = Arc::new(TreeActors { observer: env.observer.clone() });
     let health = Health::new(plan.names().map(|name| &**name));
     health.set(health::CONFIG, true, "settings read, graph checked");
-    let state =
-        admin::State { health: health.clone(), registry: registry.clone(), actors: actors.clone() };
+    let state = admin::State { health: health.clone(), registry: registry.clone(), actors: actors.clone() };
     let admin = admin::start(&settings.admin, state)?;
     let address = admin.address();
     events.admin_listens(&address);
@@ -248,8 +249,8 @@ impl Service {
         let config = producer_config(&self.settings);
         let (sink, _) = Sink::start(config, self.events.clone(), sink_heartbeat.clone())
             .map_err(|error| StartError::Settings(format!("the producer could not be made: {error}")))?;
-        let setting = Setting::new(&self.settings, self.plan.clone(), sink, self.events.clone())
-            .map_err(StartError::Settings)?;
+        let setting =
+            Setting::new(&self.settings, self.plan.clone(), sink, self.events.clone()).map_err(StartError::Settings)?;
         let arbiters = Arbiters::start(self.settings.threads.max(1))?;
         let mut env = self.env.clone();
         env.arbiters = arbiters.clone();

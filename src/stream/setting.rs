@@ -147,4 +147,3 @@ fn prepare(settings: &Settings, partitions: Arc<Partitions>, events: Events) -> 
         }
     })
 }
-

@@ -112,7 +112,6 @@ impl ConsumerActor {
             self.plan_pump(PAUSE, ctx);
         }
     }
-
 }
 
 pub(super) fn poison(panic: &Arc<str>) -> Failure {
@@ -124,4 +123,3 @@ fn puid(record: &Record) -> Bytes {
     let sent = record.headers.get(PUID).filter(|value| !value.is_empty());
     sent.cloned().unwrap_or_else(|| uuid::Uuid::new_v4().to_string().into())
 }
-

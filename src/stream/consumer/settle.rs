@@ -45,14 +45,7 @@ impl ConsumerActor {
     }
 
     /// The broker will never take it as it is: a dead letter instead, and if that is too large, less of it.
-    fn refused(
-        &mut self,
-        epoch: Epoch,
-        seq: Seq,
-        letter: Letter,
-        code: RDKafkaErrorCode,
-        ctx: &mut Ctx<'_, Self>,
-    ) {
+    fn refused(&mut self, epoch: Epoch, seq: Seq, letter: Letter, code: RDKafkaErrorCode, ctx: &mut Ctx<'_, Self>) {
         let Some(reign) = self.reign.as_mut().filter(|reign| reign.assigned.epoch == epoch) else { return };
         let Some(held) = reign.machine.item_mut(seq) else { return };
         self.parts.events.produce_refused(&held.record, letter.label(), &code);

@@ -25,7 +25,14 @@ impl RequestRouterActor {
         self.finish(id, Outcome::Answered { body, content_type }, ctx);
     }
 
-    pub(super) fn dead_letter(&mut self, id: u64, node: NodeId, error: &CallError, why: GaveUp, ctx: &mut Ctx<'_, Self>) {
+    pub(super) fn dead_letter(
+        &mut self,
+        id: u64,
+        node: NodeId,
+        error: &CallError,
+        why: GaveUp,
+        ctx: &mut Ctx<'_, Self>,
+    ) {
         let Some(flight) = self.flights.get(&id) else { return };
         let class = match error {
             CallError::Timeout(_) => ErrorClass::Timeout,
