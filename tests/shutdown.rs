@@ -75,6 +75,7 @@ fn a_second_signal_ends_it_at_once() {
     let config = scenario
         .config()
         .set("limits/drain", "30s")
+        .set("limits/termination_grace", "60s")
         .set("nodes/double/timeout", "60s")
         .consumer("max.poll.interval.ms", 60_000);
     let sent = scenario.requests().send(&BROKER, &scenario.input, 100);

@@ -29,6 +29,7 @@ fn config(scenario: &Scenario<'_>) -> Config {
         .consumer("session.timeout.ms", 2000)
         .consumer("heartbeat.interval.ms", 300)
         .consumer("max.poll.interval.ms", POLL_INTERVAL_MS)
+        .set("limits/drain", "3s")
         .set("limits/in_flight_bytes", "64MiB")
 }
 

@@ -79,6 +79,7 @@ impl<'a> Scenario<'a> {
             .consumer("session.timeout.ms", 3000)
             .consumer("heartbeat.interval.ms", 500)
             .consumer("max.poll.interval.ms", 10_000)
+            .set("limits/drain", "5s")
             .set("nodes/double/endpoint", self.double.endpoint())
             .set("nodes/add-one/endpoint", self.add_one.endpoint())
             .set("graph/name", "double")
