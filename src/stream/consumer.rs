@@ -339,7 +339,7 @@ impl Actor for ConsumerActor {
                 "commit_span": reign.machine.span(),
                 "next_offset": reign.machine.safe().0,
                 "oldest_unfinished_seconds":
-                    reign.machine.oldest_unfinished().map(|since| (self.born.elapsed() - since).as_secs_f64()),
+                    reign.machine.oldest_unfinished().map(|since| self.born.elapsed().saturating_sub(since).as_secs_f64()),
             }),
         }
     }
