@@ -93,23 +93,27 @@ impl<A: Actor> Child<A> {
     }
 
     fn resume(&mut self, after: Duration) {
-        if self.rebuild() {
-            if !after.is_zero() {
-                self.obituary.status.set_backing_off(after);
-            }
-            self.stage = Stage::Resting(Box::pin(sleep(after)));
+        // Orders cross with failures, so one that lives may be told to.
+        if !matches!(self.stage, Stage::Held { .. }) {
+            return;
         }
+        if let Err(failed) = self.rebuild() {
+            return self.obituary.post.send(News::Failed(failed));
+        }
+        if !after.is_zero() {
+            self.obituary.status.set_backing_off(after);
+        }
+        self.stage = Stage::Resting(Box::pin(sleep(after)));
     }
 
     fn hold(&mut self, why: Exit) {
         if let Stage::Living { .. } = self.stage {
             self.end_life(Failure { exit: why, at_hand: None });
         }
-        if self.rebuild() {
-            self.stage = Stage::Held { rebuilt: true };
-            self.obituary.status.set_state(State::Held);
-            self.obituary.post.send(News::Held);
-        }
+        // If this fails it is tried again on resume, which tells the supervisor of it.
+        self.stage = Stage::Held { rebuilt: self.rebuild().is_ok() };
+        self.obituary.status.set_state(State::Held);
+        self.obituary.post.send(News::Held);
     }
 
     fn drain(&mut self) {
@@ -187,23 +191,21 @@ impl<A: Actor> Child<A> {
         self.restart_in_place(RestartStep::Cancel).ok();
     }
 
-    /// Lets the actor rebuild its state, if it has not since its last life. False if that failed.
-    fn rebuild(&mut self) -> bool {
+    /// Lets the actor rebuild its state, if it has not since its last life.
+    fn rebuild(&mut self) -> Result<(), Failure> {
         if !matches!(self.stage, Stage::Held { rebuilt: false }) {
-            return true;
+            return Ok(());
         }
         let failure = self.notes.failure.borrow().clone();
         if let Some(failure) = failure {
             self.obituary.status.count_restart(&failure.exit);
         }
-        match self.restart_in_place(RestartStep::Rebuild) {
-            Ok(()) => true,
-            Err(text) => {
-                self.fail(Exit::Panicked { text, phase: Phase::Restarting });
-                self.report_failure();
-                false
-            }
-        }
+        self.restart_in_place(RestartStep::Rebuild).map_err(|text| {
+            let failure = Failure { exit: Exit::Panicked { text, phase: Phase::Restarting }, at_hand: None };
+            self.obituary.status.count_panic();
+            self.end_life(failure.clone());
+            failure
+        })
     }
 
     fn restart_in_place(&mut self, step: RestartStep) -> Result<(), String> {

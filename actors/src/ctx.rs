@@ -34,6 +34,8 @@ impl Timer {
     }
 }
 
+type Tick<A> = Box<dyn FnMut(&mut A, &mut Ctx<'_, A>)>;
+
 impl<A: Actor> Ctx<'_, A> {
     /// The actor's own reference.
     pub fn address(&self) -> ActorRef<A> {
@@ -130,7 +132,7 @@ impl<A: Actor> Ctx<'_, A> {
         self.core.tasks.push(Task { future: Some(Box::pin(future)), kind, notes });
     }
 
-    fn tick(&mut self, mut interval: Interval, handle: AbortHandle, mut f: Box<dyn FnMut(&mut A, &mut Ctx<'_, A>)>) {
+    fn tick(&mut self, mut interval: Interval, handle: AbortHandle, mut f: Tick<A>) {
         self.push(Kind::Timer, async move {
             interval.tick().await;
             Some(Box::new(move |actor: &mut A, ctx: &mut Ctx<'_, A>| {

@@ -137,11 +137,13 @@ impl fmt::Display for Exit {
             Self::Killed => f.write_str("killed"),
             Self::Failed { text } => write!(f, "failed: {text}"),
             Self::Panicked { text, phase } => write!(f, "panicked in {phase}: {text}"),
-            Self::SiblingFailed { child } => write!(f, "restarted because {child} failed"),
-            Self::TooManyRestarts { last, count } => write!(f, "failed {count} times within its window, last: {last}"),
-            Self::ChildGaveUp { child, exit } => write!(f, "child {child} gave up: {exit}"),
-            Self::ArbiterLost => f.write_str("its arbiter was lost"),
-            Self::RestartRefused => f.write_str("could not be restarted: no address left"),
+            Self::SiblingFailed { child } => write!(f, "was restarted with {child}, which failed"),
+            Self::TooManyRestarts { last, count } => {
+                write!(f, "failed once too often ({count} in its window), last: {last}")
+            }
+            Self::ChildGaveUp { child, exit } => write!(f, "failed with its child {child}, which gave up: {exit}"),
+            Self::ArbiterLost => f.write_str("lost its arbiter"),
+            Self::RestartRefused => f.write_str("had no address left to be restarted under"),
         }
     }
 }
@@ -197,7 +199,8 @@ mod tests {
         let exit = Exit::ChildGaveUp { child: "router".into(), exit: Box::new(gave_up) };
         assert_eq!(
             exit.to_string(),
-            "child router gave up: failed 4 times within its window, last: panicked in receive: poison"
+            "failed with its child router, which gave up: \
+             failed once too often (4 in its window), last: panicked in receive: poison"
         );
         assert_eq!(exit.reason(), "child_gave_up");
     }

@@ -4,7 +4,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll},
 };
@@ -278,22 +278,24 @@ impl<A: Actor> ActorFuture<Host<A>> for Driver {
                 host.core.notes.tasks_done.set(host.core.notes.tasks_done.get() + 1);
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        come_back_later(cx)
     }
 }
 
-/// Lets the other tasks of the arbiter run once.
+/// Lets the other tasks of the arbiter run once, and its timers and sockets.
 struct Yield(bool);
 
 impl<A: Actor> ActorFuture<Host<A>> for Yield {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Host<A>, _: &mut ActixContext<A>, cx: &mut Context<'_>) -> Poll<()> {
-        if std::mem::replace(&mut self.0, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { come_back_later(cx) }
     }
+}
+
+/// Pending, and woken when the arbiter has been round once.
+///
+/// Waking oneself at once would do for other tasks, but up to 61 such wakes pass before timers and sockets are looked at.
+fn come_back_later(cx: &mut Context<'_>) -> Poll<()> {
+    pin!(tokio::task::yield_now()).poll(cx)
 }

@@ -30,6 +30,8 @@ mod host;
 mod metrics;
 mod observe;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 mod pool;
 mod post;
 mod progress;

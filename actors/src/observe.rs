@@ -21,6 +21,7 @@ use crate::{
     metrics::{Metrics, Series},
     status::{Control, RestartCounts, State, Status, lock},
     supervisor_ref::{Desk, SupervisorRef},
+    tree::SUPERVISOR,
 };
 
 /// Knows all live actors and supervisors by name.
@@ -48,6 +49,8 @@ pub struct ActorReport {
     pub name: String,
     /// The type of the actor, or `supervisor`.
     pub kind: &'static str,
+    /// Who supervises it; none for the root.
+    pub supervisor: Option<String>,
     /// Where it lives.
     pub arbiter: String,
     /// Where it is in its life.
@@ -176,8 +179,8 @@ impl Directory {
 }
 
 async fn ask(status: &Status, deadline: Instant) -> Option<Value> {
-    // Others would not answer before they live again.
-    if !matches!(status.state(), State::Running | State::Draining | State::Wedged) {
+    // A supervisor has no view of its own; others would not answer before they live again.
+    if status.kind == SUPERVISOR || !matches!(status.state(), State::Running | State::Draining | State::Wedged) {
         return None;
     }
     let (reply, answer) = oneshot::channel();
@@ -190,6 +193,7 @@ fn report(status: &Status, observed: Value) -> ActorReport {
     ActorReport {
         name: status.name.clone(),
         kind: status.kind,
+        supervisor: Some(status.supervisor()).filter(|name| !name.is_empty()),
         arbiter: status.arbiter(),
         state: status.state(),
         generation: status.generation.load(Relaxed),

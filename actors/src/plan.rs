@@ -138,6 +138,8 @@ impl Plan {
         let goal = self.goal.clone();
         let Some(slot) = self.slot(id) else { return (Verdict::Nothing, Vec::new()) };
         match slot.state {
+            // Every hold and every kill is answered; taking this for the answer would leave that one to be mistaken later.
+            SlotState::Holding if slot.launched => {}
             SlotState::Holding => slot.state = SlotState::Down,
             SlotState::Stopping { kill: true } => {}
             // What it still has must be finished, so it gets its restarts.
@@ -283,9 +285,8 @@ impl Plan {
                     steps.push(Step::Hold(slot.id, why));
                     return false;
                 }
-                SlotState::Holding => return false,
                 SlotState::Stopping { .. } if slot.leaving => slot.cycle = None,
-                SlotState::Stopping { .. } => return false,
+                SlotState::Holding | SlotState::Stopping { .. } => return false,
             }
         }
         true

@@ -93,6 +93,7 @@ pub(crate) struct Status {
     left_at: AtomicU64,
     backoff: AtomicU64,
     arbiter: Mutex<String>,
+    supervisor: Mutex<String>,
     restarts: Mutex<RestartCounts>,
     born: Instant,
 }
@@ -120,6 +121,7 @@ impl Status {
             left_at: AtomicU64::new(0),
             backoff: AtomicU64::new(0),
             arbiter: Mutex::default(),
+            supervisor: Mutex::default(),
             restarts: Mutex::default(),
             born: Instant::now(),
         })
@@ -178,6 +180,14 @@ impl Status {
 
     pub(crate) fn arbiter(&self) -> String {
         lock(&self.arbiter).clone()
+    }
+
+    pub(crate) fn supervisor(&self) -> String {
+        lock(&self.supervisor).clone()
+    }
+
+    pub(crate) fn set_supervisor(&self, name: &str) {
+        name.clone_into(&mut lock(&self.supervisor));
     }
 
     pub(crate) fn set_arbiter(&self, name: &str) {

@@ -183,7 +183,9 @@ impl Runner {
             News::Running => {
                 self.plan.on_running(id);
                 let waiting = std::mem::take(&mut seat.to_tell_up);
-                waiting.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
+                for reply in waiting {
+                    reply.send(Ok(())).ok();
+                }
                 let generation = seat.spec.seed.status().generation.load(Relaxed);
                 return self.tell(&Happening::Running { actor, generation });
             }
@@ -243,7 +245,9 @@ impl Runner {
     fn launch(&mut self, id: SlotId, after: Duration) {
         let Some(seat) = self.seats.get_mut(&id) else { return };
         seat.incarnation += 1;
-        self.env.observer.enter(seat.spec.seed.status());
+        let status = seat.spec.seed.status();
+        status.set_supervisor(&self.obituary.status.name);
+        self.env.observer.enter(status);
         let (mail, incarnation) = (self.mail.clone(), seat.incarnation);
         let post = Post::new(move |news| {
             mail.send(Mail::News { slot: id, incarnation, news }).ok();
@@ -272,8 +276,12 @@ impl Runner {
         seat.spec.seed.close(&self.env);
         self.env.observer.leave(seat.spec.seed.status());
         self.tell(&Happening::Ended { actor: seat.spec.name, exit: exit.clone() });
-        seat.to_tell_up.into_iter().for_each(|reply| drop(reply.send(Err(StartError::Ended(exit.clone())))));
-        seat.to_tell_gone.into_iter().for_each(|reply| drop(reply.send(exit.clone())));
+        for reply in seat.to_tell_up {
+            reply.send(Err(StartError::Ended(exit.clone()))).ok();
+        }
+        for reply in seat.to_tell_gone {
+            reply.send(exit.clone()).ok();
+        }
     }
 
     fn start_child(&mut self, spec: ChildSpec, reply: oneshot::Sender<Result<(), StartError>>) {

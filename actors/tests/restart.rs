@@ -10,13 +10,15 @@ use std::sync::{
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-use millrace_actors::{Actor, ActorRef, Exit, Failure, ItemId, Phase, Place, Receive, State, Strategy};
+use millrace_actors::{Actor, ActorRef, Ctx, Exit, Failure, ItemId, Phase, Place, Receive, State, Strategy};
 use support::*;
 use tokio::time::sleep;
 
 #[test]
 fn panics_unwind_in_this_profile() {
-    assert!(cfg!(panic = "unwind"), "supervision needs unwinding");
+    // Also shown by every other test here; this one says why they would abort.
+    let unwinds = std::panic::catch_unwind(|| panic!("unwind"));
+    assert!(unwinds.is_err() && std::hint::black_box(cfg!(panic = "unwind")), "supervision needs unwinding");
 }
 
 #[test]
@@ -145,12 +147,16 @@ fn an_actor_that_stops_is_restarted_and_keeps_its_queue() {
     });
 }
 
+fn stop(ctx: &mut Ctx<'_, Probe>) {
+    ctx.stop();
+}
+
 #[test]
 fn stopping_in_started_backs_off_instead_of_spinning() {
     paused(async {
         let log = Log::default();
         let to = unborn("a");
-        let child = probe(&to, Place::System, &log, Script::started(|ctx| ctx.stop()));
+        let child = probe(&to, Place::System, &log, Script::started(stop));
         let root = root(Strategy::OneForOne, vec![child]);
         let exit = root.ended().await;
         assert_eq!(log.times("a started"), [0, 50, 150, 350].map(|at| at + log.times("a started")[0]));
@@ -180,7 +186,7 @@ fn a_panicking_factory_is_tried_again_and_loses_no_message() {
         fn restarting(&mut self, _: &Failure) {}
     }
     impl Receive<Log> for Late {
-        fn receive(&mut self, log: Log, _: &mut millrace_actors::Ctx<'_, Self>) {
+        fn receive(&mut self, log: Log, _: &mut Ctx<'_, Self>) {
             log.say("received");
         }
     }

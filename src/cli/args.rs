@@ -10,7 +10,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Su
 use super::exit::Exit;
 use crate::config::flags;
 
-const HELP: &str = "\
+/// What `millrace --help` says.
+pub const HELP: &str = "\
 millrace: predictions from a Kafka topic. Requests in, answers out, nothing lost.
 
 Usage:
@@ -72,7 +73,7 @@ enum Verb {
 }
 
 /// Where the settings come from.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub struct Source {
     /// SeldonDeployment to run
     #[arg(short = 'f', long = "file", value_name = "FILE")]

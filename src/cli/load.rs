@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use super::args::Source;
-use crate::config::{Faults, Inputs, Loaded, load};
+use crate::config::{Faults, Inputs, Loaded, is_environment, load};
 use crate::kafka::client;
 
 /// Where Kubernetes' downward API puts the pod's annotations, as Seldon's operator sets it up.
@@ -18,6 +18,13 @@ pub(super) fn settings(source: &Source) -> Result<Loaded, Faults> {
         faults.add("kafka", problem, "see kafka.security, kafka.consumer.properties and kafka.producer.properties");
     }
     if faults.is_empty() { Ok(loaded) } else { Err(faults) }
+}
+
+/// Whether neither arguments nor environment say anything: who types only the name wants to know what there is.
+pub(super) fn is_nothing(source: &Source) -> bool {
+    let says =
+        |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name == "ENGINE_PREDICTOR" || is_environment(name));
+    *source == Source::default() && !std::env::vars_os().any(|(name, value)| says(&name) && !value.is_empty())
 }
 
 fn inputs(source: &Source) -> Inputs {

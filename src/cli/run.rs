@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prometheus::Registry;
 use slog::info;
 
-use super::args::{DemoArgs, Source};
+use super::args::{DemoArgs, HELP, Source};
 use super::exit::Exit;
 use super::{demo as nutshell, load, logging, print_error};
 use crate::admin::Actors;
@@ -13,6 +13,10 @@ use crate::stream::service::{self, ServiceHandle};
 
 /// Runs the service and returns its exit code.
 pub(super) fn run(source: &Source) -> u8 {
+    if load::is_nothing(source) {
+        print_error(HELP);
+        return Exit::Usage.into();
+    }
     let loaded = match load::settings(source) {
         Ok(loaded) => loaded,
         Err(faults) => {

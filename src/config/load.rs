@@ -12,8 +12,8 @@ use super::settings::Settings;
 use super::shown::{self, Shown};
 use super::{names, value};
 
-/// Everything that settings are made of.
-#[derive(Clone, Debug, Default)]
+/// Everything that settings are made of. Holds secrets, so it has no Debug.
+#[derive(Clone, Default)]
 pub struct Inputs {
     /// `-f`: a file with a SeldonDeployment.
     pub deployment: Option<PathBuf>,

@@ -22,7 +22,7 @@ mod value;
 pub use fault::{Fault, Faults, Origin, Rank};
 pub use layers::DEFAULT;
 pub use load::{Inputs, Loaded, load};
-pub use names::{Flag, flags};
+pub use names::{Flag, flags, is_environment};
 pub use resolve::AFTER_DRAIN;
 pub use settings::Settings;
 pub use shown::Shown;

@@ -81,7 +81,7 @@ const FLAGS: &[(&str, Effect)] = &[
 const LOGGER: &str = "payloads are not logged by this version";
 
 /// Whether an environment name has a meaning.
-pub(super) fn is_environment(name: &str) -> bool {
+pub fn is_environment(name: &str) -> bool {
     name.starts_with(PREFIX) || ENVIRONMENT.iter().any(|(known, _)| *known == name)
 }
 

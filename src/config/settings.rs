@@ -151,7 +151,7 @@ pub struct Node {
     pub retry: Retry,
     /// Actors per worker that share the node's calls.
     pub clients: usize,
-    /// Idle and busy connections per worker.
+    /// Idle and busy connections of each of these actors: as many calls run at a time.
     pub connections: usize,
     /// Image, for Seldon's metrics labels.
     pub image: String,

@@ -120,6 +120,9 @@ pub fn verify(settings: &Settings) -> Vec<String> {
     for (name, error) in [("consumer", consumer), ("producer", producer)] {
         if let Some(error) = error {
             let text = refusal(&error);
+            // OpenSSL does not say which of both it is.
+            let hint = if text.starts_with("ssl.key.") { " (no key, or not the password of it)" } else { "" };
+            let text = format!("{text}{hint}");
             // Both clients have the same connections: one word on those is enough.
             if !problems.iter().any(|known| known.ends_with(&text)) {
                 problems.push(format!("the {name}'s settings: {text}"));
@@ -150,8 +153,6 @@ fn common(settings: &Settings) -> ClientConfig {
             ("client.id", kafka.client_id.as_str()),
             // A connection that a firewall forgot is seen before the next request waits for it.
             ("socket.keepalive.enable", "true"),
-            // Brokers close idle connections: no news.
-            ("log.connection.close", "false"),
             // After an outage, at most this long until the next try.
             ("reconnect.backoff.ms", "100"),
             ("reconnect.backoff.max.ms", "5000"),

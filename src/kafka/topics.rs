@@ -106,6 +106,7 @@ impl TopicAdmin {
         config.set("allow.auto.create.topics", "false");
         let client = config.create()?;
         let runtime = Builder::new_current_thread()
+            .enable_time()
             .build()
             .map_err(|error| KafkaError::ClientCreation(format!("no runtime for the admin client: {error}")))?;
         Ok(Self { client, runtime })
@@ -193,12 +194,16 @@ impl TopicAdmin {
         Ok(Topic { partitions, max_message_bytes, created })
     }
 
+    fn pause(&self) {
+        self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(100)).await });
+    }
+
     fn wait_for(&self, topic: &str) -> Result<i32, Error> {
         let deadline = Instant::now() + APPEAR;
         loop {
             match self.partitions(topic) {
                 Ok(Some(partitions)) => return Ok(partitions),
-                Ok(None) | Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(100)),
+                Ok(None) | Err(_) if Instant::now() < deadline => self.pause(),
                 Ok(None) => return Err(Error::NotSeen { topic: topic.to_owned() }),
                 Err(error) => return Err(error),
             }

@@ -26,6 +26,8 @@ const PROBE_MAX: Duration = Duration::from_secs(5);
 pub struct Ticket {
     life: u64,
     started: Duration,
+    /// It started before the endpoint was known to answer in this life.
+    trial: bool,
 }
 
 impl Ticket {
@@ -116,6 +118,8 @@ pub struct Availability {
     life: u64,
     /// Calls of this life.
     running: usize,
+    /// Whether the endpoint is known to answer in this life.
+    proven: bool,
     /// Times it went down or was found down since the last answer.
     troubles: u32,
 }
@@ -135,7 +139,7 @@ impl Default for Availability {
 impl Availability {
     /// Up, without a bound: that an endpoint is down must be seen first.
     pub fn new() -> Self {
-        Self { state: State::Up { admitted: None }, life: 0, running: 0, troubles: 0 }
+        Self { state: State::Up { admitted: None }, life: 0, running: 0, proven: false, troubles: 0 }
     }
 
     /// Whether a call may start.
@@ -150,7 +154,7 @@ impl Availability {
     pub fn start(&mut self, now: Duration) -> Option<Ticket> {
         self.admits().then(|| {
             self.running += 1;
-            Ticket { life: self.life, started: now }
+            Ticket { life: self.life, started: now, trial: !self.proven }
         })
     }
 
@@ -182,7 +186,11 @@ impl Availability {
                     Class::TimedOut if hangs(&ticket, last_answer, now) => Some(Cause::Hanging),
                     Class::TimedOut | Class::Retryable | Class::Permanent => None,
                 };
-                let verdict = Some(if cause.is_some() { Verdict::Free } else { Verdict::Costs });
+                // A server that comes back may have lost what it took while it hung. Who tried it then is not to blame;
+                // but others were answered, so whoever starts now has no such excuse.
+                let excused = ticket.trial && class == Class::TimedOut;
+                self.proven |= current && excused && cause.is_none();
+                let verdict = Some(if cause.is_some() || excused { Verdict::Free } else { Verdict::Costs });
                 match (cause, self.state) {
                     // A failure of an earlier life says nothing about this one: connections break after their server is back.
                     (Some(cause), State::Up { .. }) if current => {
@@ -199,6 +207,7 @@ impl Availability {
                     self.state = State::Up { admitted: Some(TRIAL_CALLS) };
                     self.life += 1;
                     self.running = 0;
+                    self.proven = false;
                     let after = now.saturating_sub(since);
                     Step { change: Some(Change::CameUp { after }), ..Step::default() }
                 }
@@ -222,6 +231,7 @@ impl Availability {
     fn answered(&mut self) {
         if let State::Up { admitted } = &mut self.state {
             self.troubles = 0;
+            self.proven = true;
             *admitted = admitted.map(|admitted| admitted + 1).filter(|admitted| *admitted < ALL_CALLS);
         }
     }

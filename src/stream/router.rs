@@ -123,7 +123,12 @@ impl RequestRouterActor {
 
     /// A request waits for a call to a node.
     fn wait(&mut self, id: u64, node: NodeId, ctx: &mut Ctx<'_, Self>) {
-        self.endpoints[node.index()].wait(id);
+        let now = self.now();
+        if let Some(flight) = self.flights.get_mut(&id) {
+            // Nothing is paid for waiting.
+            flight.journey.waits(now);
+            self.endpoints[node.index()].wait(id);
+        }
         self.serve(node, ctx);
     }
 
@@ -137,8 +142,6 @@ impl RequestRouterActor {
                 self.forget(id);
                 continue;
             };
-            // Nothing is paid for waiting; whoever waits goes on waiting when no call may start.
-            flight.journey.waits(now);
             if !endpoint.availability.admits() {
                 return;
             }
@@ -345,9 +348,14 @@ impl Receive<Probed> for RequestRouterActor {
 }
 
 impl Receive<Suspect> for RequestRouterActor {
-    fn receive(&mut self, suspect: Suspect, _: &mut Ctx<'_, Self>) {
+    fn receive(&mut self, suspect: Suspect, ctx: &mut Ctx<'_, Self>) {
         let found = self.flights.iter().find(|(_, flight)| flight.item == suspect.item).map(|(id, _)| *id);
-        if let Some(flight) = found.and_then(|id| self.flights.remove(&id)) {
+        if let Some(mut flight) = found.and_then(|id| self.flights.remove(&id)) {
+            if let Some((node, ticket)) = flight.running.take() {
+                let now = self.now();
+                self.endpoints[node.index()].dropped(ticket, now);
+                self.serve(node, ctx);
+            }
             flight.request.guard.suspect(suspect.panic);
         }
     }

@@ -21,7 +21,7 @@ pub(crate) fn paused<F: Future<Output = ()>>(test: F) {
     let runtime =
         || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
     System::with_tokio_rt(runtime).block_on(async {
-        timeout(Duration::from_secs(3600), test).await.expect("the test hangs");
+        timeout(Duration::from_hours(1), test).await.expect("the test hangs");
     });
 }
 
@@ -170,7 +170,9 @@ impl Actor for Probe {
 }
 
 /// A message that says what to do with it.
-pub(crate) struct Do(Box<dyn FnOnce(&mut Probe, &mut Ctx<'_, Probe>) + Send>);
+pub(crate) struct Do(What);
+
+type What = Box<dyn FnOnce(&mut Probe, &mut Ctx<'_, Probe>) + Send>;
 
 impl Do {
     pub(crate) fn new(what: impl FnOnce(&mut Probe, &mut Ctx<'_, Probe>) + Send + 'static) -> Self {

@@ -20,7 +20,7 @@ pub(super) struct Ledger {
     totals: Totals,
     all: Histogram<u64>,
     seconds: VecDeque<Second>,
-    /// The second of the first request; none before it counts for a rate.
+    /// The second of the first request, which is not a full one; rates begin after it.
     first: Option<u64>,
 }
 
@@ -144,7 +144,7 @@ impl Ledger {
     pub(super) fn recent(&mut self, now: Instant) -> Recent {
         self.second(now);
         let first = self.first.unwrap_or(u64::MAX);
-        let full = self.seconds.iter().rev().skip(1).take_while(|second| second.at >= first);
+        let full = self.seconds.iter().rev().skip(1).take_while(|second| second.at > first);
         let mut all = histogram();
         let (mut seconds, mut sent) = (0.0, 0.0);
         for second in full {

@@ -91,6 +91,11 @@ fn refuse((code, why): Refusal) -> u8 {
     code
 }
 
+#[expect(clippy::disallowed_methods, reason = "the demo's own threads; no actor lives on them")]
+fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Everything that runs.
 struct Demo<W> {
     options: Options,
@@ -152,7 +157,7 @@ impl<W: Write> Demo<W> {
                 self.crashes = crasher.crashes;
             }
             self.show("running", load.held_back());
-            std::thread::sleep(REDRAW);
+            pause(REDRAW);
         }
         load.stop();
         Ok(())
@@ -162,7 +167,7 @@ impl<W: Write> Demo<W> {
         let deadline = Instant::now() + limit;
         while !done(self) && !self.service.finished() && Instant::now() < deadline {
             self.show(phase, false);
-            std::thread::sleep(REDRAW);
+            pause(REDRAW);
         }
     }
 
@@ -176,7 +181,7 @@ impl<W: Write> Demo<W> {
         let deadline = Instant::now() + Duration::from_secs(2);
         let open = || self.books.lock().unwrap_or_else(PoisonError::into_inner).totals().open;
         while open() > 0 && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(50));
+            pause(Duration::from_millis(50));
         }
         self.checker.stop();
         drop(self.models);

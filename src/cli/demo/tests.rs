@@ -136,12 +136,12 @@ fn a_service_that_drops_a_request_is_found_out() {
     let totals = || books.lock().unwrap().totals();
     let deadline = Instant::now() + Duration::from_secs(20);
     while totals().answered < 200 && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
+        pause(Duration::from_millis(20));
     }
     load.stop();
     let left = |t: ledger::Totals| t.sent - t.answered;
     while left(totals()) > totals().sent / 50 && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
+        pause(Duration::from_millis(20));
     }
     service.drain();
     assert_eq!(service.join(), 0);

@@ -1,3 +1,5 @@
+//! Sources in their order, faults of all kinds, and the samples.
+
 use std::io::Write;
 use std::time::Duration;
 
@@ -226,4 +228,27 @@ fn the_values_in_effect_are_shown_with_their_sources() {
     assert_eq!(shown("admin.port").source, "flag --http_port");
     assert!(shown("kafka.brokers").source.ends_with("svcOrchSpec.env KAFKA_BROKER"), "{:?}", shown("kafka.brokers"));
     assert_eq!(shown("limits.window").source, "default");
+}
+
+#[test]
+fn every_sample_is_taken() {
+    let mut samples = 0;
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/config/samples")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let pem = "-----BEGIN CERTIFICATE-----";
+        let mut variables =
+            vec![("KAFKA_SSL_CA_CERT", pem), ("KAFKA_SSL_CLIENT_CERT", pem), ("KAFKA_SSL_CLIENT_KEY", pem)];
+        let loaded = if text.contains("kind: SeldonDeployment") {
+            variables.retain(|_| text.contains("KAFKA_SSL"));
+            load_with(Some(&text), None, &[], &variables)
+        } else {
+            let deployment = (!text.contains("\ngraph:")).then_some(CIFAR10);
+            let secret: &[_] = if text.contains("sasl") { &[("KAFKA_SASL_PASSWORD", "canary")] } else { &[] };
+            load_with(deployment, Some(&text), &[], secret)
+        };
+        assert!(loaded.is_ok(), "{}: {}", path.display(), loaded.unwrap_err());
+        samples += 1;
+    }
+    assert!(samples >= 4, "{samples}");
 }

@@ -1,3 +1,5 @@
+//! Every shape of security, and that no secret is printed.
+
 use std::collections::BTreeMap;
 
 use crate::config::load::{Inputs, Loaded, load};

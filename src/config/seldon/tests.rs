@@ -1,3 +1,5 @@
+//! SeldonDeployments as users and the operator write them.
+
 use std::collections::BTreeMap;
 
 use base64::Engine;

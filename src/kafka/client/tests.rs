@@ -1,3 +1,5 @@
+//! The settings as librdkafka takes them, without a broker.
+
 use std::collections::BTreeMap;
 
 use super::*;
