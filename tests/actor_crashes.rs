@@ -71,7 +71,7 @@ fn crash_one(service: &Service, kind_: &str, round: usize) {
         (200..300).contains(&service.crash(&victim.name))
     });
     wait::until_true(limit, &format!("{} is restarted", victim.name), || {
-        service.actors().iter().any(|actor| actor.name == victim.name && actor.restarts > victim.restarts)
+        service.actors().iter().any(|actor| actor.name == victim.name && actor.restarts.count > victim.restarts.count)
     });
 }
 

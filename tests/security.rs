@@ -154,7 +154,7 @@ fn security_settings_that_cannot_work_are_refused_at_the_start() {
     start(&[("KAFKA_SECURITY_PROTOCOL", "ssl"), file]).says(78, &["KAFKA_SSL_CA_CERT_FILE", "/no/such/ca.pem"]);
     let certificate = text("client.pem");
     let alone = [("KAFKA_SECURITY_PROTOCOL", "ssl"), ("KAFKA_SSL_CLIENT_CERT", certificate.as_str())];
-    start(&alone).says(78, &["KAFKA_SSL_CLIENT_KEY"]);
+    start(&alone).says(78, &["KAFKA_SSL_CLIENT_CERT", "kafka.security.key"]);
 }
 
 #[test]

@@ -94,7 +94,10 @@ fn a_model_that_hangs_for_some_keys_holds_up_nobody_else() {
 /// Trouble that concerns every call to a model, and its end.
 fn unavailable(stem: &str, begin: impl FnOnce(&Model), end: impl FnOnce(&Model)) {
     let scenario = Scenario::new(&BROKER, stem, 4);
-    let config = config(&scenario).set("nodes/add-one/timeout", "1s").set("limits/record_deadline", "5s");
+    let config = config(&scenario)
+        .set("nodes/double/timeout", "1s")
+        .set("nodes/add-one/timeout", "1s")
+        .set("limits/record_deadline", "5s");
     let mut service = Service::start(&config);
     let load = scenario.requests().keys(20).start(&BROKER, &scenario.input, RATE);
     wait::until_true(SOON, "requests are answered", || service.outcomes("answered") > 300);

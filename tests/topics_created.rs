@@ -72,6 +72,6 @@ fn an_output_that_is_the_input_is_refused() {
         let config = config.clone().set(path, scenario.input.as_str());
         Launch::with(&config).run(Duration::from_secs(10))
     };
-    start("kafka/output_topic").says(78, &["kafka.output_topic", "kafka.input_topic", &scenario.input]);
-    start("kafka/dead_letter/topic").says(78, &["kafka.dead_letter.topic", "kafka.input_topic", &scenario.input]);
+    start("kafka/output_topic").says(78, &["kafka.output_topic", "input topic", &scenario.input]);
+    start("kafka/dead_letter/topic").says(78, &["kafka.dead_letter.topic", "input topic", &scenario.input]);
 }

@@ -145,11 +145,16 @@ pub struct Actor {
     pub name: String,
     pub kind: String,
     pub state: String,
-    pub restarts: u64,
+    pub restarts: Restarts,
     #[serde(default)]
     pub mailbox: Mailbox,
     #[serde(default)]
     pub observed: Value,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Restarts {
+    pub count: u64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -44,7 +44,11 @@ impl Broker {
     fn clients(&self) -> &Clients {
         self.clients.get_or_init(|| Clients {
             admin: client(self.bootstrap()).create().expect("the settings are right"),
-            observer: client(self.bootstrap()).create().expect("the settings are right"),
+            // Ends are those of the log, as a scaler sees them, not of the last finished transaction.
+            observer: client(self.bootstrap())
+                .set("isolation.level", "read_uncommitted")
+                .create()
+                .expect("the settings are right"),
         })
     }
 
