@@ -26,6 +26,7 @@ use crate::record::{Epoch, NextOffset, Partition};
 
 mod commits;
 
+pub use self::commits::Committer;
 use self::commits::names;
 
 /// One request to the brokers about a position.
@@ -48,8 +49,6 @@ struct State {
     held: HashMap<Partition, Held>,
     /// What the brokers have confirmed.
     committed: HashMap<Partition, NextOffset>,
-    /// What was asked for and not yet answered.
-    requested: HashMap<Partition, NextOffset>,
     failure: Option<String>,
 }
 
@@ -222,7 +221,6 @@ impl Assignment {
         if let Some(before) = state.held.insert(partition, Held { epoch, marks: marks.clone() }) {
             before.marks.end();
         }
-        state.requested.remove(&partition);
         if beginning.commit {
             // Differs from what the next commit finds, so the position is committed at once.
             state.committed.remove(&partition);
@@ -255,7 +253,6 @@ impl Assignment {
                 }
             }
             state.committed.remove(partition);
-            state.requested.remove(partition);
             self.owners.end(*partition, *epoch);
         }
         let left = state.held.len();
@@ -337,9 +334,5 @@ impl ConsumerContext for Assignment {
         if let Err(error) = answered {
             self.state().failure = Some(format!("a rebalance could not be answered: {error}"));
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        self.answered(result, offsets);
     }
 }

@@ -304,7 +304,9 @@ impl Service {
         self.health.set(health::GROUP, group.ok, group.detail);
         for node in &setting.nodes {
             let name = health::node(&node.node.name);
-            match node.seen.state() {
+            let state = node.seen.state();
+            node.metrics.set_up(state.is_ok());
+            match state {
                 Ok(()) => self.health.set(&name, true, format!("ready at {}", node.node.endpoint)),
                 Err(why) => self.health.set(&name, false, format!("{}: {why}", node.node.endpoint)),
             }

@@ -1,34 +1,53 @@
 //! Commits, and the questions about positions that go with them.
 
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::{Assignment, Client, State};
+use super::{Assignment, Client};
 use crate::record::{Epoch, NextOffset, Partition};
 
-impl Assignment {
-    /// Commits in the background what owners have finished since.
-    pub fn commit(&self, client: &Client) {
-        let mut state = self.state();
-        let mut new = Vec::new();
-        let State { held, committed, requested, .. } = &mut *state;
-        for (partition, held) in held.iter() {
-            let safe = held.marks.safe();
-            if committed.get(partition) != Some(&safe) && requested.get(partition) != Some(&safe) {
-                new.push((*partition, safe));
-                requested.insert(*partition, safe);
+/// Commits on a thread of its own: the client library tells the end of a commit only to one who waits for it, and whoever
+/// waits cannot answer rebalances.
+pub struct Committer {
+    due: SyncSender<Vec<(Partition, NextOffset)>>,
+}
+
+impl Committer {
+    /// Starts the thread; it ends when this is dropped, after the commit it is waiting for.
+    pub fn start(client: Arc<Client>) -> std::io::Result<Self> {
+        let (due, asked) = sync_channel::<Vec<(Partition, NextOffset)>>(0);
+        let run = move || {
+            for positions in asked {
+                let context = client.context();
+                let list = context.list(&positions);
+                let result = list.and_then(|list| client.commit(&list, CommitMode::Sync));
+                context.answered(result, positions);
             }
+        };
+        std::thread::Builder::new().name("kafka-committer".into()).spawn(run)?;
+        Ok(Self { due })
+    }
+
+    /// Commits what owners have finished since, unless the last commit is not answered yet.
+    pub fn commit(&self, context: &Assignment) {
+        let due = context.due();
+        if !due.is_empty() {
+            // Busy: the next time finds what is due then.
+            self.due.try_send(due).ok();
         }
-        drop(state);
-        if new.is_empty() {
-            return;
-        }
-        let list = self.list(&new);
-        if let Err(error) = list.and_then(|list| client.commit(&list, CommitMode::Async)) {
-            self.state().requested.clear();
-            self.events.commit_failed(&names(&new), &error);
-        }
+    }
+}
+
+impl Assignment {
+    /// Positions that owners have finished and that the brokers have not confirmed.
+    fn due(&self) -> Vec<(Partition, NextOffset)> {
+        let state = self.state();
+        let safe = state.held.iter().map(|(partition, held)| (*partition, held.marks.safe()));
+        safe.filter(|(partition, safe)| state.committed.get(partition) != Some(safe)).collect()
     }
 
     /// Tells owners that are idle at the end of the log how far it reaches past control records.
@@ -57,31 +76,16 @@ impl Assignment {
         Ok(list)
     }
 
-    /// The brokers have answered a commit.
-    pub(super) fn answered(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        // `elements` must not be called on an empty list.
-        if offsets.count() == 0 {
-            return;
+    /// The brokers have answered a commit. What failed is found due again.
+    fn answered(&self, result: KafkaResult<()>, mut positions: Vec<(Partition, NextOffset)>) {
+        if let Err(error) = result {
+            return self.events.commit_failed(&names(&positions), &error);
         }
         let mut state = self.state();
-        let (mut stored, mut failed) = (Vec::new(), Vec::new());
-        for entry in offsets.elements() {
-            let partition = Partition(entry.partition());
-            state.requested.remove(&partition);
-            match (entry.error(), entry.offset().to_raw()) {
-                (Ok(()), Some(next)) if result.is_ok() => stored.push((partition, NextOffset(next))),
-                _ => failed.push(partition),
-            }
-        }
-        stored.retain(|(partition, _)| state.held.contains_key(partition));
-        state.committed.extend(stored.iter().copied());
+        positions.retain(|(partition, _)| state.held.contains_key(partition));
+        state.committed.extend(positions.iter().copied());
         drop(state);
-        if !stored.is_empty() {
-            self.events.committed(&stored);
-        }
-        if let Err(error) = result {
-            self.events.commit_failed(&failed, &error);
-        }
+        self.events.committed(&positions);
     }
 }
 
