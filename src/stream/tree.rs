@@ -135,6 +135,8 @@ fn worker(
         protocol: setting.protocol,
         order: setting.order,
         bounds: setting.bounds,
+        output_topic: setting.output_topic.clone(),
+        dead_letter_topic: setting.dead_letter_topic.clone(),
         request_bytes: setting.request_bytes,
         events: setting.events.clone(),
     };
