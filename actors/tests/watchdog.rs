@@ -1,4 +1,5 @@
 //! Whoever is stuck is seen from outside, and reported until it goes on.
+#![expect(clippy::disallowed_methods, reason = "a thread has to be stuck for the watchdog to see it")]
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
 mod support;

@@ -1,3 +1,5 @@
+//! The admin port answers probes, metrics and actors on a real socket.
+
 use std::sync::Mutex;
 
 use serde_json::{Value, json};

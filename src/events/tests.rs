@@ -1,3 +1,5 @@
+//! Every metric is registered and documented, and happenings are counted.
+
 use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;

@@ -24,6 +24,11 @@ use crate::config::settings::Start;
 use crate::events::{Client as Which, Events};
 use crate::record::{Epoch, NextOffset, Partition};
 
+mod commits;
+
+pub use self::commits::Committer;
+use self::commits::names;
+
 /// One request to the brokers about a position.
 const ASK: Duration = Duration::from_secs(5);
 /// Requests about positions are repeated so long before the client is given up.
@@ -44,8 +49,6 @@ struct State {
     held: HashMap<Partition, Held>,
     /// What the brokers have confirmed.
     committed: HashMap<Partition, NextOffset>,
-    /// What was asked for and not yet answered.
-    requested: HashMap<Partition, NextOffset>,
     failure: Option<String>,
 }
 
@@ -100,47 +103,6 @@ impl Assignment {
         self.state().failure.clone()
     }
 
-    /// Commits in the background what owners have finished since.
-    pub fn commit(&self, client: &Client) {
-        let mut state = self.state();
-        let mut new = Vec::new();
-        let State { held, committed, requested, .. } = &mut *state;
-        for (partition, held) in held.iter() {
-            let safe = held.marks.safe();
-            if committed.get(partition) != Some(&safe) && requested.get(partition) != Some(&safe) {
-                new.push((*partition, safe));
-                requested.insert(*partition, safe);
-            }
-        }
-        drop(state);
-        if new.is_empty() {
-            return;
-        }
-        let list = self.list(&new);
-        if let Err(error) = list.and_then(|list| client.commit(&list, CommitMode::Async)) {
-            self.state().requested.clear();
-            self.events.commit_failed(&names(&new), &error);
-        }
-    }
-
-    /// Tells owners that are idle at the end of the log how far it reaches past control records.
-    pub fn ask_ends(&self, client: &Client) {
-        let idle: Vec<(Partition, Epoch)> = {
-            let state = self.state();
-            state.held.iter().filter(|(_, h)| h.marks.idle_at_end()).map(|(p, h)| (*p, h.epoch)).collect()
-        };
-        if idle.is_empty() {
-            return;
-        }
-        let Ok(positions) = client.position() else { return };
-        for (partition, epoch) in idle {
-            let position = positions.find_partition(&self.rules.topic, partition.0).and_then(|e| e.offset().to_raw());
-            if let Some(position) = position.filter(|position| *position >= 0) {
-                self.owners.position(partition, epoch, NextOffset(position));
-            }
-        }
-    }
-
     /// Gives a partition a new owner epoch that starts at what is finished. For an owner that died or left the log.
     pub fn resume(&self, client: &Client, partition: Partition, epoch: Epoch) -> Result<(), KafkaError> {
         let Some(safe) = self.state().held.get(&partition).filter(|h| h.epoch == epoch).map(|h| h.marks.safe()) else {
@@ -168,14 +130,6 @@ impl Assignment {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn list(&self, positions: &[(Partition, NextOffset)]) -> KafkaResult<TopicPartitionList> {
-        let mut list = TopicPartitionList::with_capacity(positions.len());
-        for (partition, next) in positions {
-            list.add_partition_offset(&self.rules.topic, partition.0, rdkafka::Offset::Offset(next.0))?;
-        }
-        Ok(list)
     }
 
     fn assign(&self, client: &Client, list: &TopicPartitionList) -> Result<(), KafkaError> {
@@ -267,7 +221,6 @@ impl Assignment {
         if let Some(before) = state.held.insert(partition, Held { epoch, marks: marks.clone() }) {
             before.marks.end();
         }
-        state.requested.remove(&partition);
         if beginning.commit {
             // Differs from what the next commit finds, so the position is committed at once.
             state.committed.remove(&partition);
@@ -300,7 +253,6 @@ impl Assignment {
                 }
             }
             state.committed.remove(partition);
-            state.requested.remove(partition);
             self.owners.end(*partition, *epoch);
         }
         let left = state.held.len();
@@ -335,10 +287,6 @@ impl Assignment {
             }
         }
     }
-}
-
-fn names(positions: &[(Partition, NextOffset)]) -> Vec<Partition> {
-    positions.iter().map(|(partition, _)| *partition).collect()
 }
 
 fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
@@ -385,32 +333,6 @@ impl ConsumerContext for Assignment {
         };
         if let Err(error) = answered {
             self.state().failure = Some(format!("a rebalance could not be answered: {error}"));
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        // `elements` must not be called on an empty list.
-        if offsets.count() == 0 {
-            return;
-        }
-        let mut state = self.state();
-        let (mut stored, mut failed) = (Vec::new(), Vec::new());
-        for entry in offsets.elements() {
-            let partition = Partition(entry.partition());
-            state.requested.remove(&partition);
-            match (entry.error(), entry.offset().to_raw()) {
-                (Ok(()), Some(next)) if result.is_ok() => stored.push((partition, NextOffset(next))),
-                _ => failed.push(partition),
-            }
-        }
-        stored.retain(|(partition, _)| state.held.contains_key(partition));
-        state.committed.extend(stored.iter().copied());
-        drop(state);
-        if !stored.is_empty() {
-            self.events.committed(&stored);
-        }
-        if let Err(error) = result {
-            self.events.commit_failed(&failed, &error);
         }
     }
 }

@@ -11,7 +11,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::assignment::{Assignment, Client, Rules};
+use super::assignment::{Assignment, Client, Committer, Rules};
 use super::source::Owners;
 use super::status::{Heartbeat, Status};
 use crate::events::{Client as Which, Events};
@@ -103,6 +103,7 @@ struct Resume {
 
 struct Running {
     client: Arc<Client>,
+    committer: Committer,
     resumes: Vec<Resume>,
     events: Events,
     group: String,
@@ -128,7 +129,11 @@ impl Setup {
             Err(error) => return Ended::Failed(format!("the consumer could not be made: {error}")),
         };
         client.context().belongs_to(&client);
-        let mut running = Running { client: client.clone(), resumes: Vec::new(), events, group };
+        let committer = match Committer::start(client.clone()) {
+            Ok(committer) => committer,
+            Err(error) => return Ended::Failed(format!("no thread for commits: {error}")),
+        };
+        let mut running = Running { client: client.clone(), committer, resumes: Vec::new(), events, group };
         drop(client);
         let end = match running.client.subscribe(&[&topic]) {
             Ok(()) => running.serve(asked, commit_interval, &heartbeat, &status),
@@ -178,7 +183,7 @@ impl Running {
             if Instant::now() >= next_commit {
                 next_commit = Instant::now() + commit_interval;
                 self.client.context().ask_ends(&self.client);
-                self.client.context().commit(&self.client);
+                self.committer.commit(self.client.context());
             }
         }
     }
@@ -232,6 +237,7 @@ impl Running {
         let context = self.client.context().clone();
         context.release_all(&self.client, !orderly);
         context.forget_queues();
+        drop(self.committer);
         let deadline = Instant::now() + CLOSE;
         if let Err(error) = self.client.close_queue() {
             self.events.client_error(Which::Consumer, &error);

@@ -265,6 +265,7 @@ impl Sink {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the producer's own thread; no actor lives on it")]
     fn replace(&self, old: &KafkaProducer) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
         let context = Context { events: self.events.clone(), fatal: self.fatal.clone() };

@@ -282,6 +282,7 @@ impl ConsumerActor {
     }
 
     fn read_if_waiting(&mut self, ctx: &mut Ctx<'_, Self>) {
+        self.show_oldest();
         match &self.reign {
             Some(reign) if reign.unread || reign.outside => self.read(ctx),
             _ => self.show_idle(),
@@ -303,7 +304,12 @@ impl ConsumerActor {
             let machine = &reign.machine;
             reign.metrics.set_window(machine.unfinished());
             reign.metrics.set_commit_span(machine.span());
-            let oldest = machine.oldest_unfinished().map(|since| (self.born + since).into_std());
+        }
+    }
+
+    fn show_oldest(&self) {
+        if let Some(reign) = &self.reign {
+            let oldest = reign.machine.oldest_unfinished().map(|since| (self.born + since).into_std());
             reign.metrics.set_oldest_unfinished(oldest);
         }
     }
@@ -339,7 +345,7 @@ impl Actor for ConsumerActor {
                 "commit_span": reign.machine.span(),
                 "next_offset": reign.machine.safe().0,
                 "oldest_unfinished_seconds":
-                    reign.machine.oldest_unfinished().map(|since| (self.born.elapsed() - since).as_secs_f64()),
+                    reign.machine.oldest_unfinished().map(|since| self.born.elapsed().saturating_sub(since).as_secs_f64()),
             }),
         }
     }

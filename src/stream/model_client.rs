@@ -136,8 +136,12 @@ impl ModelClientActor {
             Err(CallError::Timeout(_)) => CallOutcome::Timeout,
             Err(CallError::ReplyTooLarge { .. }) => CallOutcome::TooLarge,
             Err(CallError::BadReply(_)) => CallOutcome::BadReply,
-            Err(CallError::Refused(_) | CallError::ConnectTimeout(_) | CallError::Reset(_)) => CallOutcome::Unavailable,
-            Err(CallError::Status { code: 503, .. }) => CallOutcome::Unavailable,
+            Err(
+                CallError::Refused(_)
+                | CallError::ConnectTimeout(_)
+                | CallError::Reset(_)
+                | CallError::Status { code: 503, .. },
+            ) => CallOutcome::Unavailable,
             Err(CallError::Status { .. }) => CallOutcome::ModelError,
         };
         let code = match result {

@@ -100,25 +100,25 @@ impl ProducerActor {
     }
 
     /// Hands an outcome over. What cannot be taken now comes back, to be kept first in line.
-    fn send(&self, mut pending: Pending) -> Result<(), Pending> {
+    fn send(&self, mut pending: Pending) -> Option<Pending> {
         match self.parts.sink.send(&pending.record, pending.ticket) {
             Ok(()) => {
                 pending.guard.enqueued();
-                Ok(())
+                None
             }
             Err(NotTaken::Refused(ticket, code)) => {
                 pending.guard.enqueued();
                 ticket.settle(Settled::Refused(code));
-                Ok(())
+                None
             }
             Err(NotTaken::NotNow(ticket, code)) => {
                 self.parts.events.produce_failed(&pending.record.topic, &code);
                 pending.ticket = ticket;
-                Err(pending)
+                Some(pending)
             }
             Err(NotTaken::Full(ticket)) => {
                 pending.ticket = ticket;
-                Err(pending)
+                Some(pending)
             }
         }
     }
@@ -131,7 +131,7 @@ impl ProducerActor {
                 continue;
             }
             ctx.at_hand(pending.item);
-            if let Err(pending) = self.send(pending) {
+            if let Some(pending) = self.send(pending) {
                 self.pending.push_front(pending);
                 break;
             }
@@ -182,7 +182,7 @@ impl Receive<Finished> for ProducerActor {
         let Some(ticket) = finished.guard.ticket(letter) else { return };
         let pending = Pending { record, ticket, guard: finished.guard, item, _permit: ctx.take_permit() };
         if self.pending.is_empty() {
-            if let Err(pending) = self.send(pending) {
+            if let Some(pending) = self.send(pending) {
                 self.pending.push_back(pending);
             }
         } else {

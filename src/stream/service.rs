@@ -35,11 +35,11 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A thread or actor that makes no progress for so long is told of.
 const BLOCKED: Duration = Duration::from_secs(5);
 /// And for so long, the process ends: nothing else can be done about a thread that does not come back.
-const WEDGED: Duration = Duration::from_secs(60);
+const WEDGED: Duration = Duration::from_mins(1);
 /// For commit, leaving the group and the last acknowledgements, beyond the time for running work.
 const AFTER_DRAIN: Duration = Duration::from_secs(4);
 /// Waiting for a model or a broker is no sign of being stuck, however long.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+const NEVER: Duration = Duration::from_hours(365 * 24);
 
 /// Why the service could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -156,12 +156,12 @@ pub fn start(settings: Settings, log: Logger) -> Result<ServiceHandle, StartErro
     events.admin_listens(&address);
 
     let (stop, stopped) = mpsc::unbounded_channel();
-    let (begun, begin) = oneshot::channel();
+    let (begun, word) = oneshot::channel();
     let service = Service { settings, plan, events, env, health, admin, stopped };
     let thread = std::thread::Builder::new()
         .name("millrace".into())
         .spawn(move || actix_rt::System::new().block_on(service.run(begun)))?;
-    match begin.blocking_recv() {
+    match word.blocking_recv() {
         Ok(Ok(())) => Ok(ServiceHandle { stop: Stopper(stop), registry, actors, admin: address, thread }),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(StartError::Settings("the service's thread ended before it began".into())),
@@ -243,7 +243,6 @@ impl Service {
         code
     }
 
-    #[expect(clippy::type_complexity, reason = "the parts live as long as the one loop that uses them")]
     fn begin(&mut self) -> Result<(Setting, RootHandle, Arbiters, Heartbeat, Watchdog), StartError> {
         let sink_heartbeat = Heartbeat::new();
         let config = producer_config(&self.settings);
@@ -305,7 +304,9 @@ impl Service {
         self.health.set(health::GROUP, group.ok, group.detail);
         for node in &setting.nodes {
             let name = health::node(&node.node.name);
-            match node.seen.state() {
+            let state = node.seen.state();
+            node.metrics.set_up(state.is_ok());
+            match state {
                 Ok(()) => self.health.set(&name, true, format!("ready at {}", node.node.endpoint)),
                 Err(why) => self.health.set(&name, false, format!("{}: {why}", node.node.endpoint)),
             }

@@ -34,21 +34,21 @@ use crate::config::settings::Node;
 /// An actor that fails more often than this in a minute is not mended by restarting it.
 pub const ACTOR: Budget = Budget {
     max_restarts: 50,
-    window: Duration::from_secs(60),
+    window: Duration::from_mins(1),
     backoff: Backoff { min: Duration::from_millis(10), max: Duration::from_millis(500), jitter: 0.2 },
 };
 
 /// A group whose members gave up is tried anew a few times; then its own supervisor gives up, and at last the process.
 pub const GROUP: Budget = Budget {
     max_restarts: 3,
-    window: Duration::from_secs(600),
+    window: Duration::from_mins(10),
     backoff: Backoff { min: Duration::from_millis(500), max: Duration::from_secs(10), jitter: 0.2 },
 };
 
 /// The consumer's client is made anew as often as it takes: brokers may be away for hours.
 pub const ASSIGNMENT: Budget = Budget {
     max_restarts: 100,
-    window: Duration::from_secs(600),
+    window: Duration::from_mins(10),
     backoff: Backoff { min: Duration::from_millis(50), max: Duration::from_secs(4), jitter: 0.2 },
 };
 

@@ -14,6 +14,7 @@ pub fn try_until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Opt
         if Instant::now() >= end {
             return None;
         }
+        #[expect(clippy::disallowed_methods, reason = "what is waited for happens in another process")]
         std::thread::sleep(PAUSE);
     }
 }

@@ -39,7 +39,7 @@ use crate::config::Settings;
 /// Time for the group to form: the mock brokers wait three seconds for more members.
 const JOIN: Duration = Duration::from_secs(20);
 /// Time for the last answers once no more requests are sent.
-const LAST_ANSWERS: Duration = Duration::from_secs(15);
+const LAST_ANSWERS: Duration = Duration::from_secs(20);
 /// Exit code when something was lost or is wrong.
 const LOST: u8 = 70;
 /// Exit code when the demo's own parts cannot start.
@@ -152,7 +152,8 @@ impl<W: Write> Demo<W> {
             if time.is_some_and(|time| now - began >= time) {
                 break;
             }
-            if self.options.crash {
+            // While the group forms anew, nothing moves that a crash could lose.
+            if self.options.crash && gauges::read(&self.service.registry()).assigned > 0 {
                 crasher.tick(&self.service.actors(), now);
                 self.crashes = crasher.crashes;
             }

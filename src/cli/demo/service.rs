@@ -34,8 +34,10 @@ pub type Refusal = (u8, String);
 
 /// Settings of the service in the demo: a chain of the sample models, on the mock brokers.
 pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str, SocketAddr); 2]) -> Settings {
-    // The mock brokers answer an empty fetch only when this time is over.
-    let no_wait = BTreeMap::from([("fetch.wait.max.ms".to_owned(), "5".to_owned())]);
+    // The mock brokers answer an empty fetch only when its time is over, and a group that a member has left forms anew
+    // only when the session of that member is over.
+    let quick = [("fetch.wait.max.ms", "5"), ("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
+    let quick = quick.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let graph = models.iter().rev().fold(Vec::new(), |children, (name, _)| {
         vec![GraphNode { name: (*name).to_owned(), kind: NodeKind::Model, children }]
     });
@@ -56,7 +58,7 @@ pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str
             assignment: Assignment::CooperativeSticky,
             commit_interval: Duration::from_secs(1),
             security: Vec::new(),
-            consumer_properties: no_wait,
+            consumer_properties: BTreeMap::from(quick),
             producer_properties: BTreeMap::new(),
         },
         limits: Limits {

@@ -1,4 +1,4 @@
-//! The terminal view as text. Pure.
+//! The terminal view as text.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What the partition machine decides, case by case.
+
 use super::*;
 
 /// Room of a process with nobody else in it.
