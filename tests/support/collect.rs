@@ -101,9 +101,10 @@ impl Collector {
         Self { topic: topic.to_owned(), consumer, partitions, records: Vec::new() }
     }
 
-    /// Reads what is there, at most until `end`; returns whether there was anything.
+    /// Reads what is there, waiting for it until `end` at most; returns whether there was anything.
     fn step(&mut self, end: Instant) -> bool {
-        let left = end.saturating_duration_since(Instant::now()).min(Duration::from_millis(100));
+        let left = end.saturating_duration_since(Instant::now());
+        let left = left.clamp(Duration::from_millis(1), Duration::from_millis(100));
         match self.consumer.poll(left) {
             Some(Ok(message)) => {
                 self.records.push(Record::of(&message));
@@ -121,11 +122,11 @@ impl Collector {
             if done(&self.records) {
                 return true;
             }
-            if Instant::now() >= end {
-                return false;
-            }
             // One look at the condition for many records: it may be costly.
             while self.step(end) && !self.records.len().is_multiple_of(64) {}
+            if Instant::now() >= end {
+                return done(&self.records);
+            }
         }
     }
 

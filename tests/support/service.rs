@@ -351,8 +351,22 @@ impl Service {
     }
 }
 
+impl Service {
+    /// What a failed test wants to know of a process that still runs.
+    fn describe(&self) -> String {
+        let get = |path: &str| self.get(path).map(|answer| answer.body).unwrap_or_default();
+        let metrics = get("/metrics");
+        let tells = |line: &&str| line.starts_with("millrace_") && !line.contains("_bucket") && !line.ends_with(" 0");
+        let metrics: Vec<&str> = metrics.lines().filter(tells).collect();
+        format!("/ready: {}\n/api/actors: {}\n{}", get("/ready"), get("/api/actors"), metrics.join("\n"))
+    }
+}
+
 impl Drop for Service {
     fn drop(&mut self) {
+        if std::thread::panicking() && self.has_ended().is_none() {
+            eprintln!("---- process {} ----\n{}", self.pid(), self.describe());
+        }
         if self.has_ended().is_none() {
             // It may just have ended by itself, which is as good.
             drop(self.child.kill());
@@ -360,8 +374,11 @@ impl Drop for Service {
         }
         if std::thread::panicking() {
             let output = self.output();
-            let lines: Vec<&str> = output.lines().collect();
-            let last = lines[lines.len().saturating_sub(60)..].join("\n");
+            // The frames of a backtrace would hide what was logged around it.
+            let is_frame =
+                |line: &&str| !line.trim_start().starts_with(|c: char| c.is_ascii_digit()) && !line.contains("   at ");
+            let lines: Vec<&str> = output.lines().filter(is_frame).collect();
+            let last = lines[lines.len().saturating_sub(80)..].join("\n");
             eprintln!("---- the service wrote {} lines, at last ----\n{last}\n----", lines.len());
         }
     }
