@@ -356,7 +356,8 @@ impl Service {
     fn describe(&self) -> String {
         let get = |path: &str| self.get(path).map(|answer| answer.body).unwrap_or_default();
         let metrics = get("/metrics");
-        let tells = |line: &&str| line.starts_with("millrace_") && !line.contains("_bucket") && !line.ends_with(" 0");
+        let dull = |line: &str| line.contains("_bucket") || line.starts_with("millrace_actor_") || line.ends_with(" 0");
+        let tells = |line: &&str| line.starts_with("millrace_") && !dull(line);
         let metrics: Vec<&str> = metrics.lines().filter(tells).collect();
         format!("/ready: {}\n/api/actors: {}\n{}", get("/ready"), get("/api/actors"), metrics.join("\n"))
     }
