@@ -112,7 +112,8 @@ fn a_position_past_the_end_starts_again_by_policy() {
 /// Commits an offset of partition 0 for the scenario's group, which has no member.
 fn commit(scenario: &Scenario<'_>, offset: i64) {
     let mut config = client(BROKER.bootstrap());
-    config.set("group.id", &scenario.group);
+    // Or it would commit, at its end, what it has fetched meanwhile.
+    config.set("group.id", &scenario.group).set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create().expect("the settings are right");
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(&scenario.input, 0, rdkafka::Offset::Offset(offset)).expect("a sound list");

@@ -42,8 +42,8 @@ pub(crate) struct Child<A: Actor> {
 enum Stage {
     /// Not to be polled. `rebuilt` is false while the last life's failure is still to be told to the actor.
     Held { rebuilt: bool },
-    /// In back-off.
-    Resting(Pin<Box<Sleep>>),
+    /// In back-off, or about to live: even a timer of no length would wait for the clock to tick.
+    Resting(Option<Pin<Box<Sleep>>>),
     /// Being polled. `reported` once it was seen to be up.
     Living { reported: bool },
 }
@@ -103,7 +103,7 @@ impl<A: Actor> Child<A> {
         if !after.is_zero() {
             self.obituary.status.set_backing_off(after);
         }
-        self.stage = Stage::Resting(Box::pin(sleep(after)));
+        self.stage = Stage::Resting((!after.is_zero()).then(|| Box::pin(sleep(after))));
     }
 
     fn hold(&mut self, why: Exit) {
@@ -249,7 +249,9 @@ impl<A: Actor> Future for Child<A> {
             match &mut me.stage {
                 Stage::Held { .. } => return Poll::Pending,
                 Stage::Resting(sleep) => {
-                    ready!(sleep.as_mut().poll(cx));
+                    if let Some(sleep) = sleep {
+                        ready!(sleep.as_mut().poll(cx));
+                    }
                     me.begin_life();
                 }
                 Stage::Living { .. } => ready!(me.poll_life(cx)),

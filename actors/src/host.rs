@@ -170,7 +170,7 @@ impl<A: Actor> actix::Supervised for Host<A> {
 
 impl<A: Actor> Drop for Host<A> {
     fn drop(&mut self) {
-        // This may run while a thread unwinds or an arbiter ends: a panic here must not get further.
+        // This may run while a thread unwinds or an arbiter ends. The child catches too, but what follows must still run.
         caught(|| self.core.tasks = FuturesUnordered::new()).ok();
         caught(|| self.actor.stopped()).ok();
         *lock(&self.core.address.status().inbox) = self.inbox.take();

@@ -20,6 +20,9 @@ use crate::{
     tree::SUPERVISOR,
 };
 
+/// The label of [`crate::Exit::Panicked`].
+const PANICKED: &str = "panicked";
+
 #[derive(Clone)]
 pub(crate) struct Metrics {
     up: IntGaugeVec,
@@ -91,6 +94,8 @@ impl Metrics {
     /// The series of one actor. What its name has counted before goes on.
     pub(crate) fn series(&self, status: &Status) -> Series {
         let name = &[status.name.as_str()];
+        // There from the start, so that the first panic is seen as an increase.
+        self.restarts.with_label_values(&[status.name.as_str(), PANICKED]).inc_by(0);
         // A supervisor has no mailbox and does not work.
         let work = (status.kind != SUPERVISOR).then(|| WorkSeries {
             depth: self.depth.with_label_values(name),

@@ -296,3 +296,18 @@ proptest! {
         prop_assert_eq!(world.reports.last(), Some(&Step::ReportEnded(Exit::Drained)));
     }
 }
+
+#[test]
+fn a_failure_that_crosses_with_a_hold_is_not_its_answer() {
+    use Move::{Act, Deliver, Fail, Lose};
+    let mut world = World::new(Restart::RestForOne, 4, u32::MAX);
+    let up = [Act(0), Act(0), Deliver(0), Act(1)];
+    // 1 is told to hold, and fails before it hears of it.
+    let crossing = [Lose(0), Deliver(0), Fail(1), Deliver(1)];
+    let up_again = [Act(0), Act(0), Deliver(0)];
+    // It hears of it now, and of what came after; the next hold must not be taken for answered.
+    let late = [Act(1), Act(1), Lose(0), Deliver(0), Deliver(1)];
+    play(&mut world, [&up[..], &crossing, &up_again, &late].concat());
+    world.settle();
+    assert!(world.children.iter().all(|child| child.up));
+}

@@ -300,6 +300,28 @@ fn the_item_at_hand_is_known_after_a_panic_and_only_then() {
         .unwrap();
         sleep(ms(1000)).await;
         assert_eq!(at_hand().await, Some(Some(ItemId(3))));
+        // Past the window, so that the budget lasts.
+        sleep(ms(11_000)).await;
+        to.tell(Do::new(|_, ctx| {
+            ctx.at_hand(ItemId(4));
+            let poll = async {
+                sleep(ms(5)).await;
+                panic!("later poison");
+            };
+            ctx.spawn(poll, |_, (), _| ());
+            // What is at hand after that is not what the task works on, nor is a timer's tick.
+            ctx.at_hand(ItemId(5));
+        }))
+        .unwrap();
+        sleep(ms(1000)).await;
+        assert_eq!(at_hand().await, Some(Some(ItemId(4))));
+        to.tell(Do::new(|_, ctx| {
+            ctx.at_hand(ItemId(6));
+            ctx.later(ms(5), |_, _| panic!("tick"));
+        }))
+        .unwrap();
+        sleep(ms(1000)).await;
+        assert_eq!(at_hand().await, Some(None));
     });
 }
 

@@ -122,6 +122,24 @@ fn work_that_comes_to_nothing_is_seen() {
 }
 
 #[test]
+fn an_actor_that_holds_a_place_for_long_but_works_is_not_stuck() {
+    real(async {
+        let stage = stage().await;
+        let hold = Do::new(|_, ctx| {
+            let permit = ctx.take_permit();
+            ctx.spawn(std::future::pending(), |_, (), _| drop(permit));
+        });
+        stage.a.try_send(hold).unwrap();
+        for _ in 0..10 {
+            sleep(ms(40)).await;
+            stage.a.tell(Do::new(|_, _| ())).unwrap();
+        }
+        assert_eq!(stage.wedged(), []);
+        stage.end().await;
+    });
+}
+
+#[test]
 fn an_idle_actor_is_not_stuck() {
     real(async {
         let stage = stage().await;

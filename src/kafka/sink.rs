@@ -22,6 +22,10 @@ use crate::events::{Client, Events};
 use crate::record::Epoch;
 
 const POLL: Duration = Duration::from_millis(100);
+/// The client library's default of `batch.size`.
+const BATCH_SIZE: u64 = 1_000_000;
+/// What a batch takes beside its records.
+const BATCH_OVERHEAD: u64 = 512;
 const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What became of an outcome.
@@ -175,7 +179,7 @@ impl ProducerContext for Context {
 /// True for an error that the same record will meet again whenever it is sent.
 pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode::{InvalidMessage, InvalidMessageSize, InvalidRecord, InvalidTimestamp, MessageSizeTooLarge};
-    // A batch above the topic's limit holds one record when it is refused for good: the library splits larger ones.
+    // A batch that is too large holds one record: see `Sink::batches_within`.
     matches!(code, MessageSizeTooLarge | InvalidMessage | InvalidMessageSize | InvalidRecord | InvalidTimestamp)
 }
 
@@ -242,6 +246,18 @@ impl Sink {
     pub fn reopen(&self, config: ClientConfig) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         self.fatal.store(true, SeqCst);
+    }
+
+    /// Lets no batch of several records be larger than a topic takes: the broker refuses a batch as a whole, and records
+    /// that are well would be refused with one that is not.
+    pub fn batches_within(&self, bytes: u64) {
+        let mut config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let now = config.get("batch.size").and_then(|size| size.parse().ok()).unwrap_or(BATCH_SIZE);
+        let within = bytes.saturating_sub(BATCH_OVERHEAD).max(1);
+        if within < now {
+            config.set("batch.size", within.to_string());
+            self.reopen(config);
+        }
     }
 
     /// Ends the thread.

@@ -158,10 +158,14 @@ impl ConsumerActor {
     fn wait_for_records(&mut self, ctx: &mut Ctx<'_, Self>) {
         let Some(reign) = &self.reign else { return };
         let (filled, epoch) = (reign.assigned.source.filled(), reign.assigned.epoch);
+        let next = filled.clone();
         ctx.spawn(async move { filled.notified().await }, move |actor: &mut Self, (), ctx| {
             if actor.reign.as_ref().is_some_and(|reign| reign.assigned.epoch == epoch) {
                 actor.wait_for_records(ctx);
                 actor.read(ctx);
+            } else {
+                // Meant for whoever reads the partition now.
+                next.notify_one();
             }
         });
     }

@@ -110,8 +110,8 @@ impl Setting {
             rules: Arc::new(Rules { plan, retries, deadline: limits.record_deadline }),
             nodes,
             permits: Permits::new(limits.in_flight_records, limits.in_flight_bytes),
+            prepare: prepare(settings, partitions.clone(), sink.clone(), events.clone()),
             sink,
-            prepare: prepare(settings, partitions.clone(), events.clone()),
             partitions,
             events,
             status: Arc::default(),
@@ -122,7 +122,7 @@ impl Setting {
 }
 
 /// Before the group is joined, its topics must be there.
-fn prepare(settings: &Settings, partitions: Arc<Partitions>, events: Events) -> Prepare {
+fn prepare(settings: &Settings, partitions: Arc<Partitions>, sink: Arc<Sink>, events: Events) -> Prepare {
     let (config, topics) = (admin_config(settings), settings.kafka.clone());
     let largest = settings.limits.request_bytes.max(settings.limits.reply_bytes) as u64;
     Arc::new(move || {
@@ -131,6 +131,11 @@ fn prepare(settings: &Settings, partitions: Arc<Partitions>, events: Events) -> 
             Ok(facts) => {
                 partitions.output.store(facts.output.partitions, Relaxed);
                 partitions.dead_letter.store(facts.dead_letter.partitions, Relaxed);
+                let smallest =
+                    [&facts.output, &facts.dead_letter].iter().filter_map(|topic| topic.max_message_bytes).min();
+                if let Some(smallest) = smallest {
+                    sink.batches_within(smallest);
+                }
                 for (topic, name) in
                     [(&facts.output, &topics.output_topic), (&facts.dead_letter, &topics.dead_letter_topic)]
                 {

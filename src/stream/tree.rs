@@ -29,7 +29,6 @@ use super::owners::{Directory, Worker};
 use super::producer::{self, ProducerActor};
 use super::router::{self, RequestRouterActor};
 use super::setting::{NodeSetting, Setting};
-use crate::config::settings::Node;
 
 /// An actor that fails more often than this in a minute is not mended by restarting it.
 pub const ACTOR: Budget = Budget {
@@ -135,6 +134,8 @@ fn worker(
         protocol: setting.protocol,
         order: setting.order,
         bounds: setting.bounds,
+        output_topic: setting.output_topic.clone(),
+        dead_letter_topic: setting.dead_letter_topic.clone(),
         request_bytes: setting.request_bytes,
         events: setting.events.clone(),
     };
@@ -162,10 +163,10 @@ fn pool(
 ) -> (Vec<ChildSpec>, NodeParts) {
     let name = &node.node.name;
     let clients = node.node.clients.max(1);
-    let places = node.node.connections.div_ceil(clients);
+    let places = node.node.connections;
     let parts = model_client::Parts {
         id: node.id,
-        node: Node { connections: places, ..node.node.clone() },
+        node: node.node.clone(),
         protocol: setting.protocol,
         reply_bytes: setting.reply_bytes,
         router: router.clone(),

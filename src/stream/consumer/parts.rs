@@ -29,6 +29,10 @@ pub struct Parts {
     pub order: Order,
     /// Bounds of the partition.
     pub bounds: Bounds,
+    /// Where answers go.
+    pub output_topic: Arc<str>,
+    /// Where records without an answer go.
+    pub dead_letter_topic: Arc<str>,
     /// Largest request.
     pub request_bytes: usize,
     /// Where happenings are told.

@@ -48,7 +48,11 @@ impl ConsumerActor {
     fn refused(&mut self, epoch: Epoch, seq: Seq, letter: Letter, code: RDKafkaErrorCode, ctx: &mut Ctx<'_, Self>) {
         let Some(reign) = self.reign.as_mut().filter(|reign| reign.assigned.epoch == epoch) else { return };
         let Some(held) = reign.machine.item_mut(seq) else { return };
-        self.parts.events.produce_refused(&held.record, letter.label(), &code);
+        let topic = match letter {
+            Letter::Answer => &self.parts.output_topic,
+            Letter::Dead => &self.parts.dead_letter_topic,
+        };
+        self.parts.events.produce_refused(&held.record, topic, &code);
         if let (Letter::Dead, Some((_, keep))) = (letter, &mut held.dead) {
             let Some(smaller) = keep.smaller() else {
                 // A dead letter that cannot be written holds the offset.
@@ -59,7 +63,7 @@ impl ConsumerActor {
         held.replaced = true;
         let too_large = code == RDKafkaErrorCode::MessageSizeTooLarge;
         let class = if too_large { ErrorClass::TooLarge } else { ErrorClass::RefusedByBroker };
-        let failure = Failure::of_record(class, format!("the broker refused the output: {code}"));
+        let failure = Failure::of_record(class, format!("topic {topic} refused the output: {code}"));
         self.dead_letter(seq, failure, ctx);
     }
 }
