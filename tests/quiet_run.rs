@@ -40,7 +40,9 @@ fn twenty_thousand_requests_are_answered_exactly_once_and_in_order() {
         let metrics = service.metrics();
         metrics.with("millrace_lag", &[]).count() == 4 && metrics.sum("millrace_lag", &[]).abs() < 0.5
     });
-    assert!(metrics.has("millrace_oldest_unfinished_seconds"));
+    for name in ["millrace_oldest_unfinished_seconds", "millrace_actor_restarts_total"] {
+        assert!(metrics.has(name), "/metrics has no {name}");
+    }
     // The scrape path that Seldon's operator configures shows the same.
     assert_eq!(service.get("/prometheus").expect("the admin server answers").status, 200);
     assert_eq!(service.get("/live").expect("the admin server answers").status, 200);

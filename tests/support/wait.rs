@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Looks again and again until there is something; `None` when `limit` is over.
-#[expect(clippy::disallowed_methods, reason = "other processes have their own clock, and no actor lives in this one")]
 pub fn try_until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + limit;
     loop {
