@@ -293,13 +293,6 @@ impl ConsumerActor {
         }
     }
 
-    /// A record was at hand when this actor panicked. The next life, which reads it again, must know.
-    fn strike(&mut self, at_hand: ItemId, panic: &str) {
-        // An item holds the low bits of the offset: no partition holds records so far apart.
-        let entry = self.strikes.entry(at_hand).or_insert_with(|| (0, panic.into()));
-        entry.0 += 1;
-    }
-
     fn tick(&mut self, ctx: &mut Ctx<'_, Self>) {
         self.settle(ctx);
         self.pump(ctx);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millrace_actors::Ctx;
+use millrace_actors::{Ctx, ItemId};
 
 use super::{ConsumerActor, Held, PAUSE, STRIKES};
 use crate::codec;
@@ -50,6 +50,13 @@ impl ConsumerActor {
         if !self.later.is_empty() {
             self.plan_pump(PAUSE, ctx);
         }
+    }
+
+    /// A record was at hand when this actor panicked. The next life, which reads it again, must know.
+    pub(super) fn strike(&mut self, at_hand: ItemId, panic: &str) {
+        // An item holds the low bits of the offset: no partition holds records so far apart.
+        let entry = self.strikes.entry(at_hand).or_insert_with(|| (0, panic.into()));
+        entry.0 += 1;
     }
 
     /// Why a record is not even tried.
