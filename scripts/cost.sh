@@ -21,8 +21,9 @@ if [ -n "$profile" ]; then
   # Names of functions are wanted then, which the release profile strips.
   export CARGO_PROFILE_RELEASE_STRIP=none CARGO_PROFILE_RELEASE_DEBUG=line-tables-only
   cargo test --release --test cost --no-run
-  perf record -F 499 -g -o target/cost.perf -- "${run[@]}"
-  perf report -i target/cost.perf --comm millrace --no-children --stdio -g none --percent-limit 0.5 >target/cost.perf.txt
+  perf record -F 499 -g -o target/cost.perf -- "${run[@]}" | tee target/cost.txt
+  pid=$(awk '$1 == "process" { print $2 }' target/cost.txt)
+  perf report -i target/cost.perf --pid "$pid" --percentage relative --sort symbol --no-children --stdio -g none --percent-limit 0.3 >target/cost.perf.txt
   echo "profile: target/cost.perf.txt"
 else
   "${run[@]}"

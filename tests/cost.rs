@@ -55,6 +55,7 @@ fn a_record_costs() {
     assert_eq!(last, warm + records);
 
     let counted = (last - first) as f64;
+    println!("process            {}", service.pid());
     println!("records            {counted:.0}");
     println!("rate               {:.0} records/s", counted / wall.as_secs_f64());
     println!("cpu per record     {:.1} µs (user and system of the service)", cpu.as_secs_f64() * 1e6 / counted);
