@@ -55,6 +55,25 @@ fn every_kind_of_actor_may_panic_under_load() {
     service.stop();
 }
 
+#[test]
+fn a_worker_thread_may_be_lost_under_load() {
+    let broker = Broker::plain();
+    let scenario = Scenario::new(&broker, "threads", 4);
+    let service = Service::start(&scenario.config().set("threads", 2));
+    let load = scenario.requests().keys(40).start(&broker, &scenario.input, 200);
+    wait::until_true(Duration::from_secs(30), "requests are answered", || service.outcomes("answered") > 100);
+    for thread in ["thread:worker-0", "thread:worker-1", "thread:worker-0"] {
+        assert!((200..300).contains(&service.crash(thread)), "{thread} is not lost");
+        let before = service.outcomes("answered");
+        wait::until_true(Duration::from_secs(30), "the stream goes on", || service.outcomes("answered") > before + 400);
+    }
+    assert_eq!(service.crash("thread:worker-9"), 404);
+    let sent = load.stop();
+    scenario.gather(&sent, Duration::from_mins(1)).none_lost().none_dead_lettered().in_order();
+    broker.wait_for_no_lag(&scenario.group, &scenario.input, Duration::from_secs(30));
+    service.stop();
+}
+
 /// What stands before the first dash of an actor's name.
 fn kind(actor: &Actor) -> &str {
     actor.name.split('-').next().unwrap_or_default()

@@ -16,7 +16,7 @@ use crate::config::settings::Order;
 use crate::record::{Epoch, NextOffset, Offset};
 
 /// A record that was at hand in so many panics is dead-lettered.
-const STRIKES: u8 = 2;
+pub const STRIKES: u8 = 2;
 
 /// What happened.
 #[derive(Debug)]

@@ -20,8 +20,8 @@ use crate::record::{Epoch, Partition};
 pub struct Reread {
     /// Its partition.
     pub partition: Partition,
-    /// Its life that is over, or that has left the log.
-    pub epoch: Epoch,
+    /// Its life that has left the log; without one, whichever life the partition has now.
+    pub epoch: Option<Epoch>,
 }
 
 /// Go on with other settings of the client, such as renewed certificates: drain, commit, leave, and join anew.
@@ -134,8 +134,9 @@ impl Actor for AssignmentActor {
 
 impl Receive<Reread> for AssignmentActor {
     fn receive(&mut self, reread: Reread, _: &mut Ctx<'_, Self>) {
-        if let Some(thread) = &self.thread {
-            thread.ask(Ask::Resume(reread.partition, reread.epoch));
+        let epoch = reread.epoch.or_else(|| self.parts.directory.epoch(reread.partition));
+        if let (Some(thread), Some(epoch)) = (&self.thread, epoch) {
+            thread.ask(Ask::Resume(reread.partition, epoch));
         }
     }
 }

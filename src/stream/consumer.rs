@@ -38,8 +38,6 @@ const TICK: Duration = Duration::from_secs(1);
 const STARVED: Duration = Duration::from_millis(2);
 /// Before something that could not be handed over is tried again.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Panics with the same record at hand before it is given up.
-const STRIKES: u8 = 2;
 
 /// What becomes of the partition.
 pub enum Life {
@@ -93,6 +91,7 @@ pub struct ConsumerActor {
     back: Recipient<Back>,
     born: Instant,
     reign: Option<Reign>,
+    orphaned: bool,
     /// Records at hand when this actor panicked.
     strikes: HashMap<ItemId, (u8, Arc<str>)>,
     /// To be said to the machine after a pause.
@@ -104,8 +103,8 @@ pub struct ConsumerActor {
 }
 
 impl ConsumerActor {
-    /// An actor without a partition yet.
-    pub fn new(partition: Partition, parts: Parts, address: &ActorRef<Self>) -> Self {
+    /// An actor without its partition yet; if `orphaned`, it asks for it when it starts.
+    pub fn new(partition: Partition, parts: Parts, address: &ActorRef<Self>, orphaned: bool) -> Self {
         let woken = address.clone();
         Self {
             partition,
@@ -114,6 +113,7 @@ impl ConsumerActor {
             back: address.recipient(),
             born: Instant::now(),
             reign: None,
+            orphaned,
             strikes: HashMap::new(),
             later: Vec::new(),
             pump_planned: false,
@@ -220,9 +220,12 @@ impl ConsumerActor {
     /// A position outside the log: what was read before it is finished first, then the partition is begun anew.
     fn reread_when_empty(&mut self) {
         if let Some(reign) = self.reign.as_ref().filter(|reign| reign.machine.unfinished() == 0) {
-            let reread = Reread { partition: self.partition, epoch: reign.assigned.epoch };
-            drop(self.parts.assignment.tell(reread));
+            self.ask_to_reread(Some(reign.assigned.epoch));
         }
+    }
+
+    fn ask_to_reread(&self, epoch: Option<Epoch>) {
+        drop(self.parts.assignment.tell(Reread { partition: self.partition, epoch }));
     }
 
     fn show_idle(&self) {
@@ -286,7 +289,7 @@ impl ConsumerActor {
     }
 
     fn read_if_waiting(&mut self, ctx: &mut Ctx<'_, Self>) {
-        self.show_oldest();
+        self.show();
         match &self.reign {
             Some(reign) if reign.unread || reign.outside => self.read(ctx),
             _ => self.show_idle(),
@@ -297,24 +300,15 @@ impl ConsumerActor {
         self.settle(ctx);
         self.pump(ctx);
         self.read(ctx);
-        if let Some(reign) = &self.reign {
-            let machine = &reign.machine;
-            reign.metrics.set_window(machine.unfinished());
-            reign.metrics.set_commit_span(machine.span());
-        }
-    }
-
-    fn show_oldest(&self) {
-        if let Some(reign) = &self.reign {
-            let oldest = reign.machine.oldest_unfinished().map(|since| (self.born + since).into_std());
-            reign.metrics.set_oldest_unfinished(oldest);
-        }
     }
 }
 
 impl Actor for ConsumerActor {
     fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
         ctx.every(TICK, Self::tick);
+        if std::mem::take(&mut self.orphaned) {
+            self.ask_to_reread(None);
+        }
     }
 
     fn restarting(&mut self, why: &Ended) {
@@ -323,11 +317,11 @@ impl Actor for ConsumerActor {
         self.commands = Vec::new();
         self.records = Vec::new();
         self.settled = Vec::new();
-        let Some(reign) = self.reign.take() else { return };
+        self.reign = None;
         if let Some(at_hand) = why.at_hand {
             self.strike(at_hand, &why.exit.to_string());
         }
-        drop(self.parts.assignment.tell(Reread { partition: self.partition, epoch: reign.assigned.epoch }));
+        self.ask_to_reread(None);
     }
 
     fn observe(&self) -> serde_json::Value {

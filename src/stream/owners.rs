@@ -3,6 +3,7 @@
 //! Called on the consumer's thread; it only sends.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use millrace_actors::{ActorRef, Budget, Place, SupervisorRef, actor};
@@ -43,6 +44,11 @@ impl Directory {
         Self { workers, budget, owners: Mutex::default() }
     }
 
+    /// The present epoch of a partition, if this process has it.
+    pub fn epoch(&self, partition: Partition) -> Option<Epoch> {
+        self.owners().get(&partition).and_then(|entry| entry.epoch)
+    }
+
     /// Ends every epoch: whoever gave the partitions is gone.
     pub fn end_all(&self) {
         for entry in self.owners().values_mut() {
@@ -60,8 +66,11 @@ impl Directory {
         let worker = &self.workers[partition.0 as usize % self.workers.len()];
         let owner = ActorRef::unborn(format!("consumer-{partition}"), NO_PLACES);
         let (parts, address) = (worker.parts.clone(), owner.clone());
+        let made_before = Arc::new(AtomicBool::new(false));
         let spec = actor(owner.clone(), worker.place.clone(), self.budget, move || {
-            ConsumerActor::new(partition, parts.clone(), &address)
+            // Made again, it takes the place of one that was lost with its thread, and what it was told is lost too.
+            let orphaned = made_before.swap(true, Relaxed);
+            ConsumerActor::new(partition, parts.clone(), &address, orphaned)
         });
         // Commands wait in the mailbox until it is up.
         drop(worker.consumers.start_child(spec));

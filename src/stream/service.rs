@@ -1,12 +1,12 @@
 //! The service as a whole: makes it ready, runs the tree and the admin port, and ends it in order.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use millrace_actors::{
-    Arbiters, Env, Exit, Happening, Limits as Watch, Observer, Root, RootHandle, Sighting, Watchdog,
+    ArbiterRef, Arbiters, Env, Exit, Happening, Limits as Watch, Observer, Root, RootHandle, Sighting, Watchdog,
 };
 use prometheus::Registry;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::setting::{self, Setting};
 use super::tree::tree;
 use crate::admin::{self, AdminHandle, Health, health};
-use crate::config::Settings;
+use crate::config::{AFTER_DRAIN, Settings};
 use crate::events::{Events, Metrics};
 use crate::graph::Plan;
 use crate::kafka::client::producer_config;
@@ -30,14 +30,14 @@ pub const OK: u8 = 0;
 /// Gave up after restarts, or made no progress.
 pub const GAVE_UP: u8 = 70;
 
+/// A worker thread is named so where an actor can be crashed: `thread:worker-0` is lost with all its actors.
+const THREAD: &str = "thread:";
 /// How often what is shown is brought up to date.
 const LOOK: Duration = Duration::from_millis(200);
 /// A thread or actor that makes no progress for so long is told of.
 const BLOCKED: Duration = Duration::from_secs(5);
 /// And for so long, the process ends: nothing else can be done about a thread that does not come back.
 const WEDGED: Duration = Duration::from_mins(1);
-/// For commit, leaving the group and the last acknowledgements, beyond the time for running work.
-const AFTER_DRAIN: Duration = Duration::from_secs(4);
 /// Waiting for a model or a broker is no sign of being stuck, however long.
 const NEVER: Duration = Duration::from_hours(365 * 24);
 
@@ -121,6 +121,8 @@ impl ServiceHandle {
 /// The actors of the tree for the admin port.
 struct TreeActors {
     observer: Observer,
+    /// Known once the tree stands.
+    arbiters: OnceLock<Arbiters>,
 }
 
 impl admin::Actors for TreeActors {
@@ -130,6 +132,10 @@ impl admin::Actors for TreeActors {
     }
 
     fn crash(&self, name: &str) -> bool {
+        if let Some(thread) = name.strip_prefix(THREAD) {
+            let mut arbiters = self.arbiters.get().into_iter().flat_map(Arbiters::iter);
+            return arbiters.find(|arbiter| arbiter.name() == thread).map(ArbiterRef::lose).is_some();
+        }
         let found = self.observer.find(name);
         if let Some(actor) = &found {
             actor.crash("crashed on request");
@@ -147,7 +153,7 @@ pub fn start(settings: Settings, log: Logger) -> Result<ServiceHandle, StartErro
     let events = Events::new(log, metrics);
     let env = Env::new(Arbiters::none());
     let env = env.with_metrics(&registry).map_err(|error| StartError::Settings(format!("metrics: {error}")))?;
-    let actors = Arc::new(TreeActors { observer: env.observer.clone() });
+    let actors = Arc::new(TreeActors { observer: env.observer.clone(), arbiters: OnceLock::new() });
     let health = Health::new(plan.names().map(|name| &**name));
     health.set(health::CONFIG, true, "settings read, graph checked");
     let state = admin::State { health: health.clone(), registry: registry.clone(), actors: actors.clone() };
@@ -157,7 +163,7 @@ pub fn start(settings: Settings, log: Logger) -> Result<ServiceHandle, StartErro
 
     let (stop, stopped) = mpsc::unbounded_channel();
     let (begun, word) = oneshot::channel();
-    let service = Service { settings, plan, events, env, health, admin, stopped };
+    let service = Service { settings, plan, events, env, health, admin, stopped, actors: actors.clone() };
     let thread = std::thread::Builder::new()
         .name("millrace".into())
         .spawn(move || actix_rt::System::new().block_on(service.run(begun)))?;
@@ -206,6 +212,7 @@ struct Service {
     health: Health,
     admin: AdminHandle,
     stopped: mpsc::UnboundedReceiver<String>,
+    actors: Arc<TreeActors>,
 }
 
 impl Service {
@@ -253,6 +260,8 @@ impl Service {
         let arbiters = Arbiters::start(self.settings.threads.max(1))?;
         let mut env = self.env.clone();
         env.arbiters = arbiters.clone();
+        // Set once: a service begins once.
+        self.actors.arbiters.set(arbiters.clone()).ok();
         let events = self.events.clone();
         let env = env.with_listener(move |happening| tell(&events, happening));
         let tree = tree(&setting, &arbiters, &env.observer);

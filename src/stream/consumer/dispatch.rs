@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use millrace_actors::{Ctx, ItemId};
 
-use super::{ConsumerActor, Held, PAUSE, STRIKES};
+use super::{ConsumerActor, Held, PAUSE};
 use crate::codec;
 use crate::kafka::dead_letter::Keep;
 use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::{ErrorClass, Failure, Outcome};
 use crate::kafka::output::PUID;
-use crate::kafka::partition::Event;
+use crate::kafka::partition::{Event, STRIKES};
 use crate::record::Record;
 use crate::stream::messages::{Finished, Guard, Request, item};
 

@@ -1,5 +1,7 @@
 //! What became of outcomes: acknowledged, refused for good, or not delivered this time.
 
+use std::sync::Arc;
+
 use millrace_actors::Ctx;
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -20,13 +22,31 @@ impl ConsumerActor {
                 Settled::Acked => self.acked(epoch, seq, letter, ctx),
                 Settled::Refused(code) => self.refused(epoch, seq, letter, code, ctx),
                 Settled::Undelivered(code) => {
-                    self.parts.events.produce_failed("", &code);
+                    self.parts.events.produce_failed(self.topic(letter), &code);
                     self.after_pause(epoch, Event::Undelivered(seq), ctx);
                 }
             }
         }
         self.settled = settled;
         self.read_if_waiting(ctx);
+    }
+
+    /// Brings the partition's gauges up to date.
+    pub(super) fn show(&self) {
+        if let Some(reign) = &self.reign {
+            let machine = &reign.machine;
+            reign.metrics.set_window(machine.unfinished());
+            reign.metrics.set_commit_span(machine.span());
+            let oldest = machine.oldest_unfinished().map(|since| (self.born + since).into_std());
+            reign.metrics.set_oldest_unfinished(oldest);
+        }
+    }
+
+    fn topic(&self, letter: Letter) -> &Arc<str> {
+        match letter {
+            Letter::Answer => &self.parts.output_topic,
+            Letter::Dead => &self.parts.dead_letter_topic,
+        }
     }
 
     fn acked(&mut self, epoch: Epoch, seq: Seq, letter: Letter, ctx: &mut Ctx<'_, Self>) {
@@ -46,13 +66,10 @@ impl ConsumerActor {
 
     /// The broker will never take it as it is: a dead letter instead, and if that is too large, less of it.
     fn refused(&mut self, epoch: Epoch, seq: Seq, letter: Letter, code: RDKafkaErrorCode, ctx: &mut Ctx<'_, Self>) {
+        let topic = self.topic(letter).clone();
         let Some(reign) = self.reign.as_mut().filter(|reign| reign.assigned.epoch == epoch) else { return };
         let Some(held) = reign.machine.item_mut(seq) else { return };
-        let topic = match letter {
-            Letter::Answer => &self.parts.output_topic,
-            Letter::Dead => &self.parts.dead_letter_topic,
-        };
-        self.parts.events.produce_refused(&held.record, topic, &code);
+        self.parts.events.produce_refused(&held.record, &topic, &code);
         if let (Letter::Dead, Some((_, keep))) = (letter, &mut held.dead) {
             let Some(smaller) = keep.smaller() else {
                 // A dead letter that cannot be written holds the offset.
