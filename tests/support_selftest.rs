@@ -15,7 +15,7 @@ use support::metrics::Metrics;
 use support::models::Model;
 use support::requests::{Fields, Protocol, read_answer};
 use support::scenario::{Scenario, chained};
-use support::send::{Draft, Place, Sender};
+use support::send::{Draft, Place, Sender, in_order};
 use support::{topics, wait};
 
 /// Calls both models for each record, in order, and writes the answers. Drops or repeats what `mistreat` says.
@@ -94,6 +94,7 @@ fn groups_are_seen(broker: &Broker) {
         (0..10).map(|i| Draft::value("x").partition(i % 2).timestamp(1000 + i64::from(i))).collect();
     let places = broker.send(&topic, &drafts);
     assert_eq!(places[9], Place { partition: 1, offset: 4 });
+    assert!(in_order(&places) && !in_order(&[places[2], places[0]]));
     assert_eq!(broker.watermarks(&topic), [(0, 5), (0, 5)]);
     assert_eq!((broker.committed(&group, &topic), broker.lag(&group, &topic)), (vec![None, None], 10));
 
