@@ -55,7 +55,7 @@ fn summary(settings: &Settings) -> String {
         let timeout = format_duration(node.timeout);
         line(
             "node",
-            format!("{} at {}, {timeout} an attempt, {} attempts", node.name, node.endpoint, node.retry.attempts),
+            format!("{} at {}, {timeout} an attempt, {} attempts", node.name, node.addresses(), node.retry.attempts),
         );
     }
     let running = size(limits.in_flight_bytes);

@@ -222,7 +222,7 @@ fn models(settings: &Settings) -> Vec<Finding> {
 }
 
 async fn model(settings: &Settings, node: &Node) -> Finding {
-    let about = format!("node {} at {}", node.name, node.endpoint);
+    let about = format!("node {} at {}", node.name, node.addresses());
     let client = match RestClient::new(settings.protocol, node, settings.limits.reply_bytes) {
         Ok(client) => client,
         Err(error) => return finding(Level::Error, about, error.to_string()),

@@ -55,7 +55,9 @@ fn node(
     let image = reader.node_text(name, "image").map(|(image, _)| image);
     Node {
         name: name.to_owned(),
-        endpoint: endpoint(reader, name, deployed, override_),
+        transport: None,
+        rest: Some(endpoint(reader, name, deployed, override_)),
+        grpc: None,
         timeout: reader.node_duration(name, "timeout", SHORT..=LONG),
         retry,
         clients: reader.node_number(name, "clients", 1..=1024) as usize,

@@ -10,6 +10,7 @@ use super::reader::Reader;
 use super::seldon::{Deployed, graph_in_file};
 use super::settings::{
     Admin, Delivery, Deployment, GraphNode, Limits, Log, LogFormat, Node, NodeKind, Order, Protocol, Settings,
+    Transport,
 };
 use super::value::Spot;
 
@@ -36,7 +37,7 @@ pub(super) fn settings(reader: &mut Reader<'_>, given: &Given<'_>, notices: &mut
     later(reader, "transport", "grpc", "rest");
     later(reader, "delivery", "exactly_once", "at_least_once");
     let graph = graph(reader, given);
-    let missing = GraphNode { name: String::new(), kind: NodeKind::Model, children: Vec::new() };
+    let missing = GraphNode::new("", NodeKind::Model, Vec::new());
     let nodes = match &graph {
         Some(graph) => nodes::read(reader, graph, given.deployed, given.endpoints),
         None => BTreeMap::new(),
@@ -60,6 +61,8 @@ pub(super) fn settings(reader: &mut Reader<'_>, given: &Given<'_>, notices: &mut
                 ("kfserving", Protocol::V2),
             ],
         ),
+        transport: Transport::Rest,
+        inject_routing: false,
         threads,
         kafka,
         limits,

@@ -17,6 +17,10 @@ pub struct Settings {
     pub order: Order,
     /// Protocol of the requests and of every node.
     pub protocol: Protocol,
+    /// How requests are encoded and nodes are called where neither a record nor a node says otherwise.
+    pub transport: Transport,
+    /// Write the route that a request took into the answer's `meta.routing`. Protocol seldon only.
+    pub inject_routing: bool,
     /// Worker arbiters.
     pub threads: usize,
     /// Brokers, topics, group.
@@ -62,6 +66,24 @@ pub enum Protocol {
     Tensorflow,
     /// Open Inference Protocol, also called kfserving.
     V2,
+}
+
+/// How a message travels: which encoding it has, and how a node is called with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// JSON over HTTP.
+    Rest,
+    /// Protobuf over gRPC.
+    Grpc,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rest => "rest",
+            Self::Grpc => "grpc",
+        })
+    }
 }
 
 /// Brokers, topics, group.
@@ -143,8 +165,13 @@ pub struct Limits {
 pub struct Node {
     /// Name in the graph; also the model's name in the protocols' paths.
     pub name: String,
-    /// Host and port of its server.
-    pub endpoint: Endpoint,
+    /// How it is called, whatever the encoding of a record: its messages are converted where they have the other one.
+    /// Without it, each record is sent in the encoding that it has.
+    pub transport: Option<Transport>,
+    /// Where its server takes REST calls.
+    pub rest: Option<Endpoint>,
+    /// Where its server takes gRPC calls.
+    pub grpc: Option<Endpoint>,
     /// Time for one attempt.
     pub timeout: Duration,
     /// Retries of a call.
@@ -155,6 +182,25 @@ pub struct Node {
     pub connections: usize,
     /// Image, for Seldon's metrics labels.
     pub image: String,
+}
+
+impl Node {
+    /// Where its server takes calls of a transport.
+    pub fn endpoint(&self, transport: Transport) -> Option<&Endpoint> {
+        match transport {
+            Transport::Rest => self.rest.as_ref(),
+            Transport::Grpc => self.grpc.as_ref(),
+        }
+    }
+
+    /// Where its server listens, for people: one address where it has one.
+    pub fn addresses(&self) -> String {
+        match (&self.rest, &self.grpc) {
+            (Some(one), None) | (None, Some(one)) => one.to_string(),
+            (Some(rest), Some(grpc)) => format!("{rest} (grpc {grpc})"),
+            (None, None) => "no server".to_owned(),
+        }
+    }
 }
 
 /// Host and port.
@@ -187,22 +233,107 @@ pub struct Retry {
     pub max_backoff: Duration,
 }
 
-/// A node of the graph and its children.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A node of the graph and its children (Seldon: PredictiveUnit).
+#[derive(Clone, Debug, PartialEq)]
 pub struct GraphNode {
     /// Name, unique in the graph.
     pub name: String,
-    /// What it does.
+    /// What it does, by its type.
     pub kind: NodeKind,
-    /// Nodes that get its answer.
+    /// What it does besides.
+    pub methods: Vec<Method>,
+    /// Who does it.
+    pub implementation: Implementation,
+    /// Where its requests and replies are to be logged.
+    pub logger: Option<Logger>,
+    /// Nodes below it.
     pub children: Vec<GraphNode>,
 }
 
-/// What a node does.
+impl GraphNode {
+    /// A node of this type with a server of its own and nothing besides.
+    pub fn new(name: impl Into<String>, kind: NodeKind, children: Vec<GraphNode>) -> Self {
+        let (methods, implementation, logger) = (Vec::new(), Implementation::Server, None);
+        Self { name: name.into(), kind, methods, implementation, logger, children }
+    }
+}
+
+/// Type of a node: which methods it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeKind {
-    /// Its server is called with a predict request.
+    /// Only what its `methods` or its implementation say.
+    Unknown,
+    /// Answers predict requests.
     Model,
+    /// Chooses the child that goes on.
+    Router,
+    /// Makes one answer of its children's.
+    Combiner,
+    /// Changes the request before its children get it.
+    Transformer,
+    /// Changes its children's answer.
+    OutputTransformer,
+}
+
+/// A method that a node has besides those of its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// As a TRANSFORMER.
+    TransformInput,
+    /// As an OUTPUT_TRANSFORMER.
+    TransformOutput,
+    /// As a ROUTER.
+    Route,
+    /// As a COMBINER.
+    Aggregate,
+    /// Takes feedback.
+    SendFeedback,
+}
+
+/// Who does a node's work.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Implementation {
+    /// Its server, prepackaged or one's own.
+    Server,
+    /// A child is drawn by weight, here.
+    RandomAbtest(Split),
+    /// A fixed answer, for trying things out.
+    SimpleModel,
+    /// Always the first child.
+    SimpleRouter,
+    /// The mean of its children's answers.
+    AverageCombiner,
+    /// The first child answers; the others get a copy, and their answers are compared with its own.
+    Shadow,
+}
+
+/// How requests are divided between children.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    /// A weight per child, not all 0.
+    pub weights: Vec<f64>,
+    /// With a seed, a request's id alone decides.
+    pub seed: Option<u64>,
+}
+
+/// Where a node's payloads are to be logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logger {
+    /// Requests, replies or both.
+    pub mode: LoggerMode,
+    /// Who takes them; without one, the deployment's default.
+    pub url: Option<String>,
+}
+
+/// Which payloads are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoggerMode {
+    /// Both.
+    All,
+    /// What goes in.
+    Request,
+    /// What comes out.
+    Response,
 }
 
 /// Admin port.

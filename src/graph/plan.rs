@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn nodes_are_numbered_from_the_root() {
-        let leaf = GraphNode { name: "b".into(), kind: NodeKind::Model, children: vec![] };
-        let plan = Plan::new(&GraphNode { name: "a".into(), kind: NodeKind::Model, children: vec![leaf] }).unwrap();
+        let leaf = GraphNode::new("b", NodeKind::Model, vec![]);
+        let plan = Plan::new(&GraphNode::new("a", NodeKind::Model, vec![leaf])).unwrap();
         assert_eq!(plan.names().map(|name| &**name).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(plan.find("b"), Some(NodeId(1)));
         assert_eq!(plan.find("c"), None);
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_graph_that_breaks_a_rule_is_no_plan() {
-        let nameless = GraphNode { name: String::new(), kind: NodeKind::Model, children: vec![] };
+        let nameless = GraphNode::new("", NodeKind::Model, vec![]);
         assert_eq!(Plan::new(&nameless).unwrap_err(), [SpecError::Unnamed { parent: "the root".into() }]);
     }
 }

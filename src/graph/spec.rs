@@ -68,7 +68,7 @@ pub fn check(root: &GraphNode) -> Result<(), Vec<SpecError>> {
             NodeKind::Model if node.children.len() > 1 => {
                 faults.push(SpecError::Branches { name: node.name.clone(), children: node.children.len() });
             }
-            NodeKind::Model => {}
+            _ => {}
         }
         open.extend(node.children.iter().rev().map(|child| (child, node.name.as_str(), depth + 1)));
     }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn model(name: &str, children: Vec<GraphNode>) -> GraphNode {
-        GraphNode { name: name.into(), kind: NodeKind::Model, children }
+        GraphNode::new(name, NodeKind::Model, children)
     }
 
     #[test]

@@ -81,7 +81,7 @@ mod tests {
     use crate::config::settings::{GraphNode, NodeKind};
 
     fn chain(length: usize) -> Plan {
-        let node = |index: usize, children| GraphNode { name: format!("n{index}"), kind: NodeKind::Model, children };
+        let node = |index: usize, children| GraphNode::new(format!("n{index}"), NodeKind::Model, children);
         let last = node(length - 1, vec![]);
         Plan::new(&(0..length - 1).rev().fold(last, |child, index| node(index, vec![child]))).unwrap()
     }

@@ -9,18 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::config::settings::Order;
-use crate::record::{Headers, Partition};
+use crate::record::{Headers, Message, Partition};
 
 /// How a record ended; there is no fourth way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// With an answer, which goes to the output topic.
-    Answered {
-        /// The root node's reply.
-        body: Bytes,
-        /// Its content type.
-        content_type: Cow<'static, str>,
-    },
+    Answered(Message),
     /// Without one: the record and the reason go to the dead-letter topic.
     DeadLettered(Failure),
     /// By policy, nothing is written.
@@ -36,8 +31,8 @@ pub struct Failure {
     pub message: String,
     /// The node that failed, if it was one.
     pub node: Option<Arc<str>>,
-    /// Status of its response, if there was one.
-    pub status: Option<u16>,
+    /// Status of its response, if there was one: HTTP's number or gRPC's name.
+    pub status: Option<Cow<'static, str>>,
     /// Attempts that were made, of the call that failed last.
     pub attempts: u32,
     /// Body of its response, if there was one; only the first 4 KiB are written.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use awc::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use awc::http::header::{HeaderName, HeaderValue};
 
 use crate::record::Headers;
 
@@ -37,17 +37,8 @@ const NOT_PASSED: [&str; 16] = [
 /// What a record's calls say besides their bodies. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CallHeaders {
-    /// Content type of the body.
-    pub content_type: HeaderValue,
     /// All others, each name in lower case; names may repeat.
     pub fields: Arc<[(HeaderName, HeaderValue)]>,
-}
-
-impl CallHeaders {
-    /// The same with the content type of another body.
-    pub fn with_content_type(&self, content_type: HeaderValue) -> Self {
-        Self { content_type, fields: Arc::clone(&self.fields) }
-    }
 }
 
 /// Headers of a record's calls, and how many of the record's headers HTTP cannot carry.
@@ -70,11 +61,7 @@ pub fn call_headers(record: &Headers, puid: &str) -> (CallHeaders, usize) {
             _ => left_out += 1,
         }
     }
-    let content_type = record.get(CONTENT_TYPE.as_str()).map(|value| HeaderValue::from_bytes(value));
-    left_out += usize::from(matches!(content_type, Some(Err(_))));
-    let content_type = content_type.and_then(Result::ok);
-    let content_type = content_type.unwrap_or(HeaderValue::from_static("application/json"));
-    (CallHeaders { content_type, fields: fields.into() }, left_out)
+    (CallHeaders { fields: fields.into() }, left_out)
 }
 
 fn is_passed(name: &str) -> bool {
@@ -87,7 +74,7 @@ mod tests {
     use super::*;
     use crate::record::Header;
 
-    fn sent(headers: &[(&str, &[u8])]) -> (Vec<(String, Vec<u8>)>, String, usize) {
+    fn sent(headers: &[(&str, &[u8])]) -> (Vec<(String, Vec<u8>)>, usize) {
         let mut record = Headers::default();
         for (name, value) in headers {
             record.push(*name, value.to_vec());
@@ -95,7 +82,7 @@ mod tests {
         record.0.push(Header { name: "absent".into(), value: None });
         let (call, left_out) = call_headers(&record, "id-1");
         let fields = call.fields.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
-        (fields, call.content_type.to_str().unwrap().to_owned(), left_out)
+        (fields, left_out)
     }
 
     #[test]
@@ -124,14 +111,14 @@ mod tests {
             "proto-name",
         ];
         let headers: Vec<_> = names.iter().map(|name| (*name, &b"x"[..])).collect();
-        let (fields, content_type, left_out) = sent(&headers);
+        let (fields, left_out) = sent(&headers);
         assert_eq!(fields.len(), 1, "{fields:?}");
-        assert_eq!((content_type.as_str(), left_out), ("x", 0));
+        assert_eq!(left_out, 0);
     }
 
     #[test]
     fn all_else_is_passed_on_and_may_repeat() {
-        let (fields, content_type, left_out) = sent(&[
+        let (fields, left_out) = sent(&[
             ("traceparent", b"00-1"),
             ("X-A", b"1"),
             ("x-a", b"2"),
@@ -140,14 +127,13 @@ mod tests {
         ]);
         let names: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["seldon-puid", "traceparent", "x-a", "x-a", "inference-header-content-length", "bytes"]);
-        assert_eq!((content_type.as_str(), left_out), ("application/json", 0));
+        assert_eq!(left_out, 0);
     }
 
     #[test]
     fn what_http_cannot_carry_is_left_out_and_counted() {
-        let (fields, content_type, left_out) =
-            sent(&[("with space", b"1"), ("ünï", b"1"), ("", b"1"), ("ok", b"a\r\nb: c"), ("content-type", b"a\nb")]);
+        let (fields, left_out) = sent(&[("with space", b"1"), ("ünï", b"1"), ("", b"1"), ("ok", b"a\r\nb: c")]);
         assert_eq!(fields.len(), 1, "{fields:?}");
-        assert_eq!((content_type.as_str(), left_out), ("application/json", 5));
+        assert_eq!(left_out, 4);
     }
 }

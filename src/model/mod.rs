@@ -4,6 +4,7 @@
 //! (what a record may cost), `availability` (unavailable is not failed), `headers` and `paths` (what a call says and where).
 
 pub mod availability;
+pub mod call;
 pub mod clock;
 pub mod error;
 pub mod headers;

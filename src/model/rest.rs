@@ -14,12 +14,13 @@ use awc::{Client, FrozenClientRequest, SendClientRequest};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
+use super::call::{CallRequest, Reply};
 use super::error::CallError;
-use super::headers::CallHeaders;
 use super::paths::{Paths, Readiness, readiness};
 use super::reply;
 use super::wire::{self, Connect, Ended};
-use crate::config::settings::{Node, Protocol};
+use crate::config::settings::{Endpoint, Node, Protocol};
+use crate::record::{Form, Message};
 
 /// Time for a connection, name resolution included, unless the call has less.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -44,28 +45,6 @@ pub struct EndpointError {
     pub reason: String,
 }
 
-/// One call.
-#[derive(Clone, Debug)]
-pub struct CallRequest {
-    /// The request's bytes.
-    pub body: Bytes,
-    /// What it says besides.
-    pub headers: CallHeaders,
-    /// Time until the whole reply is there.
-    pub timeout: Duration,
-}
-
-/// What a node answered with status 200.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The reply's bytes.
-    pub body: Bytes,
-    /// Its content type, if it says one.
-    pub content_type: Option<HeaderValue>,
-    /// Time from the start of the call to the last byte.
-    pub elapsed: Duration,
-}
-
 /// A client of one node's endpoint. Made and used on one thread.
 pub struct RestClient {
     protocol: Protocol,
@@ -87,10 +66,15 @@ impl RestClient {
         let connect_timeout = CONNECT_TIMEOUT.min(node.timeout * 9 / 10);
         let client = client(Connect::new(ended.clone()), limit, connect_timeout);
         let paths = Paths::new(protocol, &node.name);
+        let endpoint = node.rest.as_ref().ok_or_else(|| EndpointError {
+            node: node.name.clone(),
+            endpoint: String::new(),
+            reason: "none is given".to_owned(),
+        })?;
         let request = |method: Method, path: &str| {
-            frozen(&client, node, method, path).map_err(|reason| EndpointError {
+            frozen(&client, endpoint, method, path).map_err(|reason| EndpointError {
                 node: node.name.clone(),
-                endpoint: node.endpoint.to_string(),
+                endpoint: endpoint.to_string(),
                 reason,
             })
         };
@@ -119,16 +103,22 @@ impl RestClient {
         for (name, value) in request.headers.fields.iter() {
             headers.append(name.clone(), value.clone());
         }
-        headers.insert(CONTENT_TYPE, request.headers.content_type);
-        let sent = self.predict.extra_headers(headers).send_body(request.body);
+        let content_type = match request.message.form {
+            Form::Json { content_type: Some(content_type) } => HeaderValue::from_maybe_shared(content_type).ok(),
+            _ => None,
+        };
+        headers.insert(CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("application/json")));
+        let sent = self.predict.extra_headers(headers).send_body(request.message.body);
         let read = async {
             let response = sent.await.map_err(|error| self.failure(error))?;
-            let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
+            let content_type = response.headers().get(header::CONTENT_TYPE);
+            let content_type = content_type.map(|value| Bytes::copy_from_slice(value.as_bytes()));
             Ok((reply::body(response, self.reply_bytes, &self.ended).await?, content_type))
         };
         let (body, content_type) =
             timeout(request.timeout, read).await.map_err(|_| CallError::Timeout(request.timeout))??;
-        Ok(Reply { body, content_type, elapsed: started.elapsed() })
+        let message = Message { body, form: Form::Json { content_type } };
+        Ok(Reply { message, elapsed: started.elapsed() })
     }
 
     /// Asks whether the endpoint is ready. A server that knows none of the protocol's readiness paths is.
@@ -186,18 +176,18 @@ fn client(connect: Connect, limit: usize, connect_timeout: Duration) -> Client {
 }
 
 /// A request that needs only a body and further headers to be sent.
-fn frozen(client: &Client, node: &Node, method: Method, path: &str) -> Result<FrozenClientRequest, String> {
-    let endpoint = node.endpoint.to_string();
-    let uri: Uri = format!("http://{endpoint}{path}").parse().map_err(|error| format!("{error}"))?;
-    let address = wire::literal(&node.endpoint.host, node.endpoint.port);
+fn frozen(client: &Client, endpoint: &Endpoint, method: Method, path: &str) -> Result<FrozenClientRequest, String> {
+    let text = endpoint.to_string();
+    let uri: Uri = format!("http://{text}{path}").parse().map_err(|error| format!("{error}"))?;
+    let address = wire::literal(&endpoint.host, endpoint.port);
     // What parses may still be something else: `user@host`, a path in the host, brackets around what is no address.
     let host = uri.host().unwrap_or("").trim_matches(['[', ']']);
-    if host.is_empty() || host != node.endpoint.host || (host.contains(':') && address.is_none()) {
+    if host.is_empty() || host != endpoint.host || (host.contains(':') && address.is_none()) {
         return Err("the host is not a name or address".into());
     }
     let mut request = client
         .request(method, uri)
-        .insert_header((HOST, endpoint))
+        .insert_header((HOST, text))
         .insert_header((USER_AGENT, concat!("millrace/", env!("CARGO_PKG_VERSION"))))
         // Bytes are passed on as they come.
         .no_decompress();

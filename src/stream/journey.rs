@@ -159,8 +159,8 @@ mod tests {
     }
 
     fn rules(attempts: u32) -> Rules {
-        let leaf = GraphNode { name: "b".into(), kind: NodeKind::Model, children: vec![] };
-        let root = GraphNode { name: "a".into(), kind: NodeKind::Model, children: vec![leaf] };
+        let leaf = GraphNode::new("b", NodeKind::Model, vec![]);
+        let root = GraphNode::new("a", NodeKind::Model, vec![leaf]);
         let retry = Retry { attempts, min_backoff: s(1), max_backoff: s(4) };
         Rules { plan: Plan::new(&root).unwrap(), retries: vec![retry; 2], deadline: s(60) }
     }

@@ -14,9 +14,10 @@ use super::router::RequestRouterActor;
 use crate::config::settings::{Node, Protocol};
 use crate::events::{CallOutcome, NodeMetrics};
 use crate::graph::NodeId;
+use crate::model::call::{CallRequest, Reply};
 use crate::model::error::CallError;
 use crate::model::health::EndpointStats;
-use crate::model::rest::{CallRequest, Reply, RestClient};
+use crate::model::rest::RestClient;
 
 /// A request under way in the router, in one attempt of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,7 +172,7 @@ impl Actor for ModelClientActor {
     fn observe(&self) -> serde_json::Value {
         serde_json::json!({
             "node": self.parts.node.name,
-            "endpoint": self.parts.node.endpoint.to_string(),
+            "endpoint": self.parts.node.addresses(),
             "running": self.running,
         })
     }

@@ -78,9 +78,9 @@ impl ProducerActor {
             placement(self.parts.order, record.key.as_ref(), record.partition, partitions.load(Relaxed))
         };
         match outcome {
-            Outcome::Answered { body, content_type } => {
+            Outcome::Answered(message) => {
                 let place = place(&self.parts.partitions.output);
-                let out = self.answers.record(record, puid.clone(), body.clone(), content_type.clone(), place);
+                let out = self.answers.record(record, puid.clone(), message.clone(), place);
                 Some((out, Letter::Answer))
             }
             Outcome::DeadLettered(failure) => {

@@ -7,8 +7,6 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use awc::http::header::HeaderValue;
-use bytes::Bytes;
 use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, ItemId, Permit, Receive};
 use tokio::time::Instant;
 
@@ -22,9 +20,10 @@ use crate::config::settings::Protocol;
 use crate::events::Events;
 use crate::graph::NodeId;
 use crate::model::availability::{Change, Step, Ticket, Verdict};
+use crate::model::call::{CallRequest, Reply};
 use crate::model::error::CallError;
 use crate::model::headers::{CallHeaders, call_headers};
-use crate::model::rest::{CallRequest, Reply};
+use crate::record::{CallKind, Message};
 
 mod outcome;
 
@@ -56,8 +55,7 @@ struct Flight {
     journey: Journey,
     headers: CallHeaders,
     /// The latest message: the request, or a node's reply to be passed on.
-    body: Bytes,
-    content_type: Option<HeaderValue>,
+    message: Message,
     /// The call that runs, and the right to run it.
     running: Option<(NodeId, Ticket)>,
     calls: u32,
@@ -187,11 +185,10 @@ impl RequestRouterActor {
 
     fn replied(&mut self, id: u64, node: NodeId, reply: Reply, ctx: &mut Ctx<'_, Self>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
-        flight.content_type = reply.content_type;
-        flight.body = reply.body;
+        flight.message = reply.message;
         if !self.parts.rules.plan.node(node).children.is_empty() {
-            match codec::chain(self.parts.protocol, &flight.body) {
-                Ok(body) => flight.body = body,
+            match codec::chain(self.parts.protocol, &flight.message.body) {
+                Ok(body) => flight.message.body = body,
                 Err(error) => return self.unchainable(id, node, &error, ctx),
             }
         }
@@ -262,12 +259,9 @@ impl Flight {
     ) -> Call {
         self.calls += 1;
         self.running = Some((node, ticket));
-        let headers = match &self.content_type {
-            Some(content_type) => self.headers.with_content_type(content_type.clone()),
-            None => self.headers.clone(),
-        };
+        let (kind, headers, message) = (CallKind::Predict, self.headers.clone(), self.message.clone());
         let guard = CallGuard::new(CallId { flight: id, call: self.calls }, router.clone());
-        Call { guard, item: self.item, request: CallRequest { body: self.body.clone(), headers, timeout } }
+        Call { guard, item: self.item, request: CallRequest { kind, message, headers, timeout } }
     }
 }
 
@@ -311,8 +305,7 @@ impl Receive<Request> for RequestRouterActor {
         let flight = Flight {
             journey: Journey::new(&self.parts.rules),
             headers,
-            body: request.body.clone(),
-            content_type: None,
+            message: Message::json(request.body.clone()),
             running: None,
             calls: 0,
             item,

@@ -316,8 +316,8 @@ impl Service {
             let state = node.seen.state();
             node.metrics.set_up(state.is_ok());
             match state {
-                Ok(()) => self.health.set(&name, true, format!("ready at {}", node.node.endpoint)),
-                Err(why) => self.health.set(&name, false, format!("{}: {why}", node.node.endpoint)),
+                Ok(()) => self.health.set(&name, true, format!("ready at {}", node.node.addresses())),
+                Err(why) => self.health.set(&name, false, format!("{}: {why}", node.node.addresses())),
             }
         }
     }

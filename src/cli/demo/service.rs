@@ -12,7 +12,7 @@ use super::broker::{DEAD_LETTERS, INPUT, OUTPUT};
 use crate::admin::Actors;
 use crate::config::settings::{
     Admin, Assignment, Delivery, Deployment, Endpoint, GraphNode, Kafka, Limits, Log, LogFormat, Node, NodeKind, Order,
-    Protocol, Retry, Settings, Start,
+    Protocol, Retry, Settings, Start, Transport,
 };
 
 /// A running service.
@@ -38,13 +38,16 @@ pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str
     // only when the session of that member is over.
     let quick = [("fetch.wait.max.ms", "5"), ("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
     let quick = quick.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let graph = models.iter().rev().fold(Vec::new(), |children, (name, _)| {
-        vec![GraphNode { name: (*name).to_owned(), kind: NodeKind::Model, children }]
-    });
+    let graph = models
+        .iter()
+        .rev()
+        .fold(Vec::new(), |children, (name, _)| vec![GraphNode::new(*name, NodeKind::Model, children)]);
     Settings {
         delivery: Delivery::AtLeastOnce,
         order: Order::Key,
         protocol: Protocol::Seldon,
+        transport: Transport::Rest,
+        inject_routing: false,
         threads: 1,
         kafka: Kafka {
             brokers: brokers.to_owned(),
@@ -90,7 +93,9 @@ pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str
 fn node(name: &str, address: SocketAddr) -> Node {
     Node {
         name: name.to_owned(),
-        endpoint: Endpoint { host: address.ip().to_string(), port: address.port() },
+        transport: None,
+        rest: Some(Endpoint { host: address.ip().to_string(), port: address.port() }),
+        grpc: None,
         timeout: Duration::from_secs(5),
         retry: Retry { attempts: 5, min_backoff: Duration::from_millis(50), max_backoff: Duration::from_secs(1) },
         clients: 1,

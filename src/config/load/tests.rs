@@ -54,7 +54,7 @@ fn the_seeds_deployment_is_taken_as_it_is() {
     assert_eq!(settings.kafka.group_id, "model.tfserving-cifar10.default");
     assert_eq!(settings.graph.name, "resnet32");
     let node = &settings.nodes["resnet32"];
-    assert_eq!(node.endpoint, Endpoint { host: "localhost".into(), port: 8501 });
+    assert_eq!(node.rest, Some(Endpoint { host: "localhost".into(), port: 8501 }));
     assert_eq!(node.image, "tensorflow/serving");
     assert_eq!(node.timeout, Duration::from_secs(30));
     assert_eq!(settings.order, Order::Key);
@@ -194,7 +194,7 @@ fn endpoints_are_overridden_and_nodes_named_in_the_environment() {
         ..Inputs::default()
     };
     let settings = load(&inputs).unwrap().settings;
-    assert_eq!(settings.nodes["resnet32"].endpoint, Endpoint { host: "::1".into(), port: 1 });
+    assert_eq!(settings.nodes["resnet32"].rest, Some(Endpoint { host: "::1".into(), port: 1 }));
     assert_eq!(settings.nodes["resnet32"].timeout, Duration::from_secs(7));
     assert_eq!(settings.kafka.consumer_properties["fetch.min.bytes"], "10");
     assert_eq!(settings.kafka.start, Start::Latest);

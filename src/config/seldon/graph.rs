@@ -67,7 +67,7 @@ impl Walk<'_> {
         }
         let read: Vec<Option<GraphNode>> = children.iter().map(|child| self.node(child)).collect();
         let children = read.into_iter().collect::<Option<Vec<_>>>()?;
-        Some(GraphNode { name: name?, kind: NodeKind::Model, children })
+        Some(GraphNode::new(name?, NodeKind::Model, children))
     }
 
     fn behaviour(&mut self, at: &At<'_>, name: &str) {

@@ -221,7 +221,7 @@ fn the_operators_predictor_is_taken_from_the_environment() {
     let settings = load(&inputs).unwrap().settings;
     assert_eq!(settings.kafka.group_id, "model.d.ns");
     assert_eq!(settings.kafka.brokers, "b:1");
-    assert_eq!(settings.nodes["m"].endpoint.to_string(), "localhost:9000");
+    assert_eq!(settings.nodes["m"].addresses(), "localhost:9000");
     assert_eq!(settings.nodes["m"].timeout.as_millis(), 1500);
     assert_eq!(settings.deployment.predictor_version, "v7");
     for (wrong, wanted) in [(":;,", "is no base64"), ("e30=", "`graph` is missing"), ("e3s=", "malformed JSON")] {

@@ -1,7 +1,5 @@
 //! How a request leaves the router: with an answer, or as a dead letter.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use millrace_actors::Ctx;
 
@@ -17,12 +15,8 @@ use crate::stream::messages::Finished;
 impl RequestRouterActor {
     pub(super) fn answer(&mut self, id: u64, ctx: &mut Ctx<'_, Self>) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
-        let body = std::mem::take(&mut flight.body);
-        let content_type = match flight.content_type.as_ref().and_then(|value| value.to_str().ok()) {
-            None | Some("application/json") => Cow::Borrowed("application/json"),
-            Some(other) => Cow::Owned(other.to_owned()),
-        };
-        self.finish(id, Outcome::Answered { body, content_type }, ctx);
+        let answer = flight.message.clone();
+        self.finish(id, Outcome::Answered(answer), ctx);
     }
 
     pub(super) fn dead_letter(
@@ -53,7 +47,7 @@ impl RequestRouterActor {
             class,
             message: format!("node {}: {error}; {why}", self.endpoints[node.index()].parts.name),
             node: Some(self.endpoints[node.index()].parts.name.clone()),
-            status: error.status(),
+            status: error.status().map(|code| code.to_string().into()),
             attempts,
             body,
         };
@@ -67,9 +61,9 @@ impl RequestRouterActor {
             class: ErrorClass::Unchainable,
             message: format!("node {name}: {error}"),
             node: Some(name),
-            status: Some(200),
+            status: Some("200".into()),
             attempts: flight.journey.failed_attempts() + 1,
-            body: Some(Bytes::clone(&flight.body)),
+            body: Some(Bytes::clone(&flight.message.body)),
         };
         self.finish(id, Outcome::DeadLettered(failure), ctx);
     }
