@@ -32,6 +32,8 @@ pub enum Next<M> {
     Told(NodeId, M),
     /// Start a walk of its own at this node, of which this one hears no more. The parent and the child.
     Shadow(NodeId, NodeId, M),
+    /// The first child of this node has answered, which its shadows are to be compared with.
+    Compare(NodeId, M),
     /// What was begun at this node is not needed any more.
     Stop(NodeId),
     /// The graph's answer.
@@ -231,6 +233,9 @@ impl<M: Clone> Walk<M> {
             None => out.push(Next::Done(message)),
             Some((parent, place)) => {
                 let State::Below(below) = &mut self.nodes[parent.index()] else { return };
+                if plan.node(parent).branch == Branch::Shadow {
+                    out.push(Next::Compare(parent, message.clone()));
+                }
                 below.replies[place - below.first] = Some(message);
                 below.open -= 1;
                 self.settle(plan, parent, out);

@@ -59,6 +59,8 @@ pub enum ErrorClass {
     TooLarge,
     /// A node's reply cannot be the next node's request.
     Unchainable,
+    /// A router's reply names no child.
+    BadRoute,
     /// An actor panicked whenever it handled the record.
     Poison,
     /// The broker refused the output for good.
@@ -67,12 +69,13 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Undecodable,
         Self::ModelError,
         Self::Timeout,
         Self::TooLarge,
         Self::Unchainable,
+        Self::BadRoute,
         Self::Poison,
         Self::RefusedByBroker,
     ];
@@ -85,6 +88,7 @@ impl ErrorClass {
             Self::Timeout => "timeout",
             Self::TooLarge => "too_large",
             Self::Unchainable => "unchainable",
+            Self::BadRoute => "bad_route",
             Self::Poison => "poison",
             Self::RefusedByBroker => "refused_by_broker",
         }

@@ -311,7 +311,7 @@ impl Service {
         let (brokers, group) = (setting.status.brokers(), setting.status.group());
         self.health.set(health::BROKERS, brokers.ok, brokers.detail);
         self.health.set(health::GROUP, group.ok, group.detail);
-        for node in &setting.nodes {
+        for node in setting.endpoints.iter().filter(|endpoint| endpoint.primary) {
             let name = health::node(&node.node.name);
             let state = node.seen.state();
             node.metrics.set_up(state.is_ok());

@@ -8,11 +8,11 @@ use rdkafka::ClientConfig;
 use tokio::time::Instant;
 
 use super::endpoint::Seen;
-use super::journey::Rules;
+use super::journey::{NodeRules, Rules, Target};
 use super::producer::Partitions;
-use crate::config::settings::{Node, Order, Protocol, Settings, Start};
+use crate::config::settings::{Node, Order, Protocol, Settings, Start, Transport};
 use crate::events::{Events, NodeLabels, NodeMetrics};
-use crate::graph::{NodeId, Plan};
+use crate::graph::Plan;
 use crate::kafka::client::{admin_config, consumer_config};
 use crate::kafka::consumer::Prepare;
 use crate::kafka::partition::Bounds;
@@ -21,14 +21,18 @@ use crate::kafka::sink::Sink;
 use crate::kafka::status::{Heartbeat, Status};
 use crate::kafka::topics::TopicAdmin;
 use crate::model::health::EndpointStats;
-use crate::model::paths::Paths;
+use crate::model::{grpc, rest};
 
-/// One node of the graph.
-pub struct NodeSetting {
-    /// Its number in the plan.
-    pub id: NodeId,
-    /// Its settings.
+/// A node's endpoint for one transport.
+pub struct EndpointSetting {
+    /// Settings of the node.
     pub node: Node,
+    /// How it is called there.
+    pub transport: Transport,
+    /// Name of the node, with the transport where it is the second one.
+    pub name: String,
+    /// Whether requests go there unless they choose otherwise.
+    pub primary: bool,
     /// What all its clients know together.
     pub stats: Arc<EndpointStats>,
     /// What is counted.
@@ -47,6 +51,7 @@ pub struct Setting {
     pub start: Start,
     pub order: Order,
     pub protocol: Protocol,
+    pub transport: Transport,
     pub commit_interval: Duration,
     pub drain: Duration,
     pub in_flight: usize,
@@ -54,7 +59,7 @@ pub struct Setting {
     pub request_bytes: usize,
     pub reply_bytes: usize,
     pub rules: Arc<Rules>,
-    pub nodes: Vec<NodeSetting>,
+    pub endpoints: Vec<EndpointSetting>,
     pub permits: Arc<Permits>,
     pub sink: Arc<Sink>,
     pub partitions: Arc<Partitions>,
@@ -77,21 +82,14 @@ impl Setting {
     /// Makes settings ready. `plan` is that of the settings' graph.
     pub fn new(settings: &Settings, plan: Plan, sink: Arc<Sink>, events: Events) -> Result<Self, String> {
         let limits = &settings.limits;
-        let mut nodes = Vec::new();
-        for (id, node) in plan.nodes() {
-            let name = &*node.name;
-            let node = settings.nodes.get(name).ok_or_else(|| format!("node {name} has no settings"))?;
-            let service = Paths::new(settings.protocol, &node.name).predict;
-            let labels = NodeLabels { node: name, image: &node.image, service: &service, method: "post" };
-            nodes.push(NodeSetting {
-                id,
-                node: node.clone(),
-                stats: Arc::default(),
-                metrics: events.node(&labels),
-                seen: Arc::default(),
-            });
-        }
-        let retries = nodes.iter().map(|node| node.node.retry).collect();
+        let (nodes, endpoints) = endpoints(settings, &plan, &events)?;
+        let rules = Rules {
+            plan,
+            nodes,
+            protocol: settings.protocol,
+            deadline: limits.record_deadline,
+            inject_routing: settings.inject_routing,
+        };
         let partitions = Arc::new(Partitions::default());
         Ok(Self {
             consumer: consumer_config(settings),
@@ -101,14 +99,15 @@ impl Setting {
             start: settings.kafka.start,
             order: settings.order,
             protocol: settings.protocol,
+            transport: settings.transport,
             commit_interval: settings.kafka.commit_interval,
             drain: limits.drain,
             in_flight: limits.in_flight_records,
             bounds: Bounds { window: limits.window, commit_span: limits.commit_span },
             request_bytes: limits.request_bytes,
             reply_bytes: limits.reply_bytes,
-            rules: Arc::new(Rules { plan, retries, deadline: limits.record_deadline }),
-            nodes,
+            rules: Arc::new(rules),
+            endpoints,
             permits: Permits::new(limits.in_flight_records, limits.in_flight_bytes),
             prepare: prepare(settings, partitions.clone(), sink.clone(), events.clone()),
             sink,
@@ -119,6 +118,58 @@ impl Setting {
             began: Instant::now(),
         })
     }
+}
+
+/// What the calls of each node go by, and the endpoints of those that need one.
+fn endpoints(
+    settings: &Settings,
+    plan: &Plan,
+    events: &Events,
+) -> Result<(Vec<NodeRules>, Vec<EndpointSetting>), String> {
+    let mut rules = Vec::new();
+    let mut endpoints: Vec<EndpointSetting> = Vec::new();
+    for (_, at) in plan.nodes() {
+        let name = &*at.name;
+        let node = settings.nodes.get(name).ok_or_else(|| format!("node {name} has no settings"))?;
+        let mut of = NodeRules { retry: node.retry, transport: node.transport, rest: None, grpc: None };
+        let Some(call) = at.calls().next() else {
+            rules.push(of);
+            continue;
+        };
+        let own = node.transport.unwrap_or(settings.transport);
+        for transport in [Transport::Rest, Transport::Grpc] {
+            let wanted = transport == own || node.transport.is_none();
+            if !wanted || node.endpoint(transport).is_none() {
+                continue;
+            }
+            let (primary, target) = (transport == own, Some(Target(endpoints.len())));
+            let (service, method) = match transport {
+                Transport::Rest => (rest::service(settings.protocol, name, call), "post"),
+                Transport::Grpc => (grpc::service(settings.protocol, call), "unary"),
+            };
+            let shown = if primary { name.to_owned() } else { format!("{name} ({transport})") };
+            let labels = NodeLabels { node: &shown, image: &node.image, service: &service, method };
+            let metrics = events.node(&labels);
+            match transport {
+                Transport::Rest => of.rest = target,
+                Transport::Grpc => of.grpc = target,
+            }
+            endpoints.push(EndpointSetting {
+                node: node.clone(),
+                transport,
+                name: shown,
+                primary,
+                stats: Arc::default(),
+                metrics,
+                seen: Arc::default(),
+            });
+        }
+        if of.target(own).is_none() {
+            return Err(format!("node {name} has no endpoint for {own} calls"));
+        }
+        rules.push(of);
+    }
+    Ok((rules, endpoints))
 }
 
 /// Before the group is joined, its topics must be there.

@@ -196,7 +196,7 @@ fn drive(
                     assert!(running.is_empty() && begun.is_empty(), "calls go on after the end");
                     return (Err(name(node)), calls, BTreeMap::new());
                 }
-                Next::Told(..) | Next::Shadow(..) => unreachable!("no such node was drawn"),
+                Next::Told(..) | Next::Shadow(..) | Next::Compare(..) => unreachable!("no such node was drawn"),
             }
         }
         running.splice(0..0, begun);
@@ -371,7 +371,7 @@ fn a_shadow_gets_a_copy_and_is_heard_of_no_more() {
     let call = Next::Call(a, CallKind::Predict, "x");
     assert_eq!(std::mem::take(&mut out), [Next::Shadow(plan.root(), b, "x"), Next::Shadow(plan.root(), c, "x"), call]);
     walk.replied(&plan, a, "y", &mut out);
-    assert_eq!(std::mem::take(&mut out), [Next::Done("y")]);
+    assert_eq!(std::mem::take(&mut out), [Next::Compare(plan.root(), "y"), Next::Done("y")]);
     // Its own walk ends where it began.
     let mut own = Walk::at(&plan, b);
     own.begin(&plan, "x", &mut out);

@@ -1,0 +1,144 @@
+//! A call that a request waits for: what is sent, and what it has cost so far. Pure.
+
+use std::time::Duration;
+
+use super::rules::{Rules, Target};
+use crate::codec::{self, convert};
+use crate::config::settings::{Protocol, Transport};
+use crate::graph::NodeId;
+use crate::kafka::outcome::{ErrorClass, Failure};
+use crate::model::clock::{Clock, Mark};
+use crate::model::error::CallError;
+use crate::model::retry::Attempts;
+use crate::record::{CallKind, Message};
+
+/// A message on its way, and what the way to it has cost.
+#[derive(Clone, Debug)]
+pub(super) struct Carried {
+    pub(super) message: Message,
+    /// Of the record's deadline, on the dearest way that led here.
+    pub(super) spent: Duration,
+    /// A node made it; else it is the request itself.
+    pub(super) replied: bool,
+}
+
+/// A call that waits or runs.
+#[derive(Debug)]
+pub(super) struct Active {
+    pub(super) node: NodeId,
+    pub(super) kind: CallKind,
+    pub(super) target: Target,
+    /// What is sent.
+    pub(super) message: Message,
+    /// Nodes' replies that it was made of, whose `meta` its reply inherits.
+    pub(super) heirs: Vec<Message>,
+    pub(super) attempts: Attempts,
+    pub(super) clock: Clock,
+    mark: Option<Mark>,
+}
+
+impl Active {
+    /// The call of a kind that a node gets with these messages.
+    pub(super) fn new(node: NodeId, kind: CallKind, from: &[Carried], rules: &Rules) -> Result<Self, Failure> {
+        let at = &rules.nodes[node.index()];
+        let encoding = from.first().map_or(Transport::Rest, |carried| carried.message.transport());
+        let sent = at.target(encoding).ok_or_else(|| format!("it has no endpoint for {encoding} calls")).and_then(
+            |(transport, target)| {
+                let sent = from.iter().map(|carried| convert::to(rules.protocol, &carried.message, transport));
+                let sent = sent.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+                // A request was made ready for REST calls when it was decoded.
+                let message = match &sent[..] {
+                    [only] if !from[0].replied && transport == Transport::Rest && kind != CallKind::Aggregate => {
+                        only.clone()
+                    }
+                    _ => prepare(rules.protocol, kind, rules.name(node), &sent)?,
+                };
+                Ok((target, message, sent))
+            },
+        );
+        let (target, message, sent) = sent.map_err(|reason| unchainable(node, &reason, rules, from.first()))?;
+        let heirs = sent.into_iter().zip(from).filter(|(_, carried)| carried.replied).map(|(sent, _)| sent);
+        Ok(Self {
+            node,
+            kind,
+            target,
+            message,
+            heirs: if rules.protocol == Protocol::Seldon { heirs.collect() } else { Vec::new() },
+            attempts: Attempts::new(at.retry),
+            clock: Clock::at(rules.deadline, longest(from)),
+            mark: None,
+        })
+    }
+
+    pub(super) fn start(&mut self, now: Duration) {
+        self.clock.resume(now);
+        self.mark = Some(self.clock.mark(now));
+    }
+
+    /// What was spent since the last start does not count.
+    pub(super) fn forgive(&mut self, now: Duration) {
+        if let Some(mark) = self.mark.take() {
+            self.clock.forgive(mark, now);
+        }
+        self.clock.pause(now);
+    }
+
+    /// The failure of this call for good.
+    pub(super) fn failure(&self, error: &CallError, why: &str, rules: &Rules) -> Failure {
+        let name = &rules.plan.node(self.node).name;
+        Failure {
+            class: match error {
+                CallError::Timeout(_) => ErrorClass::Timeout,
+                CallError::ReplyTooLarge { .. } => ErrorClass::TooLarge,
+                _ => ErrorClass::ModelError,
+            },
+            message: format!("node {name}: {error}; {why}"),
+            node: Some(name.clone()),
+            status: error.status(),
+            attempts: self.attempts.failed(),
+            body: match error {
+                CallError::Status { body, .. } => Some(body.clone()),
+                _ => None,
+            },
+        }
+    }
+}
+
+fn prepare(protocol: Protocol, kind: CallKind, model: &str, sent: &[Message]) -> Result<Message, String> {
+    let [message] = sent else {
+        return codec::aggregate(protocol, sent).map_err(|error| error.to_string());
+    };
+    let chained = match kind {
+        CallKind::Aggregate => return codec::aggregate(protocol, sent).map_err(|error| error.to_string()),
+        // Over gRPC only Seldon's protocol has a method of its own for routes; the others ask the router as a model.
+        CallKind::Route if protocol != Protocol::Seldon && message.transport() == Transport::Grpc => CallKind::Predict,
+        other => other,
+    };
+    codec::prepare(protocol, message, chained, model).map_err(|error| error.to_string())
+}
+
+/// Messages in the encoding of the first.
+pub(super) fn alike(all: &[Carried], rules: &Rules) -> Result<Vec<Message>, String> {
+    let Some(first) = all.first() else { return Ok(Vec::new()) };
+    let encoding = first.message.transport();
+    let messages = all.iter().map(|carried| convert::to(rules.protocol, &carried.message, encoding));
+    messages.collect::<Result<_, _>>().map_err(|error| error.to_string())
+}
+
+/// Time that the dearest of these ways has cost.
+pub(super) fn longest(all: &[Carried]) -> Duration {
+    all.iter().map(|carried| carried.spent).max().unwrap_or_default()
+}
+
+/// A message that this node cannot be given, or cannot make one of.
+pub(super) fn unchainable(node: NodeId, reason: &str, rules: &Rules, from: Option<&Carried>) -> Failure {
+    let replied = from.is_some_and(|carried| carried.replied);
+    Failure {
+        class: if replied { ErrorClass::Unchainable } else { ErrorClass::Undecodable },
+        message: format!("node {}: {reason}", rules.name(node)),
+        node: Some(rules.plan.node(node).name.clone()),
+        status: None,
+        attempts: 0,
+        body: from.filter(|carried| carried.replied).map(|carried| carried.message.body.clone()),
+    }
+}
