@@ -311,13 +311,13 @@ impl Service {
         let (brokers, group) = (setting.status.brokers(), setting.status.group());
         self.health.set(health::BROKERS, brokers.ok, brokers.detail);
         self.health.set(health::GROUP, group.ok, group.detail);
-        for node in setting.endpoints.iter().filter(|endpoint| endpoint.primary) {
-            let name = health::node(&node.node.name);
+        for node in setting.endpoints.iter().filter(|endpoint| endpoint.of.primary) {
+            let name = health::node(&node.of.node.name);
             let state = node.seen.state();
             node.metrics.set_up(state.is_ok());
             match state {
-                Ok(()) => self.health.set(&name, true, format!("ready at {}", node.node.addresses())),
-                Err(why) => self.health.set(&name, false, format!("{}: {why}", node.node.addresses())),
+                Ok(()) => self.health.set(&name, true, format!("ready at {}", node.of.node.addresses())),
+                Err(why) => self.health.set(&name, false, format!("{}: {why}", node.of.node.addresses())),
             }
         }
     }

@@ -8,9 +8,10 @@ use rdkafka::ClientConfig;
 use tokio::time::Instant;
 
 use super::endpoint::Seen;
-use super::journey::{NodeRules, Rules, Target};
+use super::journey::Rules;
 use super::producer::Partitions;
-use crate::config::settings::{Node, Order, Protocol, Settings, Start, Transport};
+use super::targets::{NodeTarget, targets};
+use crate::config::settings::{Order, Protocol, Settings, Start, Transport};
 use crate::events::{Events, NodeLabels, NodeMetrics};
 use crate::graph::Plan;
 use crate::kafka::client::{admin_config, consumer_config};
@@ -21,18 +22,12 @@ use crate::kafka::sink::Sink;
 use crate::kafka::status::{Heartbeat, Status};
 use crate::kafka::topics::TopicAdmin;
 use crate::model::health::EndpointStats;
-use crate::model::{grpc, rest};
+use crate::model::paths::service;
 
 /// A node's endpoint for one transport.
 pub struct EndpointSetting {
-    /// Settings of the node.
-    pub node: Node,
-    /// How it is called there.
-    pub transport: Transport,
-    /// Name of the node, with the transport where it is the second one.
-    pub name: String,
-    /// Whether requests go there unless they choose otherwise.
-    pub primary: bool,
+    /// Which node, and how it is called.
+    pub of: NodeTarget,
     /// What all its clients know together.
     pub stats: Arc<EndpointStats>,
     /// What is counted.
@@ -82,14 +77,13 @@ impl Setting {
     /// Makes settings ready. `plan` is that of the settings' graph.
     pub fn new(settings: &Settings, plan: Plan, sink: Arc<Sink>, events: Events) -> Result<Self, String> {
         let limits = &settings.limits;
-        let (nodes, endpoints) = endpoints(settings, &plan, &events)?;
-        let rules = Rules {
-            plan,
-            nodes,
-            protocol: settings.protocol,
-            deadline: limits.record_deadline,
-            inject_routing: settings.inject_routing,
-        };
+        let (rules, targets) = targets(settings, plan)?;
+        let endpoints = targets.into_iter().map(|of| {
+            let (service, method) = service(settings.protocol, &of.node.name, of.transport, of.call);
+            let labels = NodeLabels { node: &of.name(), image: &of.node.image, service: &service, method };
+            EndpointSetting { metrics: events.node(&labels), of, stats: Arc::default(), seen: Arc::default() }
+        });
+        let endpoints = endpoints.collect();
         let partitions = Arc::new(Partitions::default());
         Ok(Self {
             consumer: consumer_config(settings),
@@ -118,58 +112,6 @@ impl Setting {
             began: Instant::now(),
         })
     }
-}
-
-/// What the calls of each node go by, and the endpoints of those that need one.
-fn endpoints(
-    settings: &Settings,
-    plan: &Plan,
-    events: &Events,
-) -> Result<(Vec<NodeRules>, Vec<EndpointSetting>), String> {
-    let mut rules = Vec::new();
-    let mut endpoints: Vec<EndpointSetting> = Vec::new();
-    for (_, at) in plan.nodes() {
-        let name = &*at.name;
-        let node = settings.nodes.get(name).ok_or_else(|| format!("node {name} has no settings"))?;
-        let mut of = NodeRules { retry: node.retry, transport: node.transport, rest: None, grpc: None };
-        let Some(call) = at.calls().next() else {
-            rules.push(of);
-            continue;
-        };
-        let own = node.transport.unwrap_or(settings.transport);
-        for transport in [Transport::Rest, Transport::Grpc] {
-            let wanted = transport == own || node.transport.is_none();
-            if !wanted || node.endpoint(transport).is_none() {
-                continue;
-            }
-            let (primary, target) = (transport == own, Some(Target(endpoints.len())));
-            let (service, method) = match transport {
-                Transport::Rest => (rest::service(settings.protocol, name, call), "post"),
-                Transport::Grpc => (grpc::service(settings.protocol, call), "unary"),
-            };
-            let shown = if primary { name.to_owned() } else { format!("{name} ({transport})") };
-            let labels = NodeLabels { node: &shown, image: &node.image, service: &service, method };
-            let metrics = events.node(&labels);
-            match transport {
-                Transport::Rest => of.rest = target,
-                Transport::Grpc => of.grpc = target,
-            }
-            endpoints.push(EndpointSetting {
-                node: node.clone(),
-                transport,
-                name: shown,
-                primary,
-                stats: Arc::default(),
-                metrics,
-                seen: Arc::default(),
-            });
-        }
-        if of.target(own).is_none() {
-            return Err(format!("node {name} has no endpoint for {own} calls"));
-        }
-        rules.push(of);
-    }
-    Ok((rules, endpoints))
 }
 
 /// Before the group is joined, its topics must be there.

@@ -162,13 +162,14 @@ fn pool(
     place: &Place,
     router: &ActorRef<RequestRouterActor>,
 ) -> (Vec<ChildSpec>, EndpointParts) {
-    let (node, name) = (&endpoint.node, endpoint.name.replace([' ', '(', ')'], ""));
+    let (node, shown) = (&endpoint.of.node, endpoint.of.name());
+    let name = shown.replace(" (", "-").replace(')', "");
     let clients = node.clients.max(1);
     let places = node.connections;
     let parts = model_client::Parts {
         target,
         node: node.clone(),
-        transport: endpoint.transport,
+        transport: endpoint.of.transport,
         protocol: setting.protocol,
         bounds: Bounds { request_bytes: setting.request_bytes, reply_bytes: setting.reply_bytes },
         router: router.clone(),
@@ -184,8 +185,8 @@ fn pool(
     });
     let specs = specs.collect();
     let parts = EndpointParts {
-        name: endpoint.name.as_str().into(),
-        primary: endpoint.primary,
+        name: shown.into(),
+        primary: endpoint.of.primary,
         pool: Arc::new(Pool::new(members)),
         timeout: node.timeout,
         stats: endpoint.stats.clone(),
