@@ -7,6 +7,7 @@ pub mod json;
 mod seldon;
 mod tensorflow;
 mod v2;
+pub mod wire;
 
 use bytes::{Bytes, BytesMut};
 
