@@ -9,7 +9,7 @@ mod schema;
 mod write;
 
 pub use check::check;
-pub use reader::{Fault, MAX_DEPTH, Part, Wire, WireError, parts};
+pub use reader::{Fault, MAX_DEPTH, Part, Wire, WireError, parts, varint};
 pub use schema::{Kind, Schema, schema};
 pub(super) use write::{put_bytes, put_head, put_tag};
 

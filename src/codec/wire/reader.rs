@@ -211,3 +211,8 @@ pub fn parts(message: &[u8]) -> impl Iterator<Item = Result<Part, WireError>> + 
         })
     })
 }
+
+/// The number that stands first in these bytes.
+pub fn varint(bytes: &[u8]) -> Result<u64, WireError> {
+    Reader::new(bytes).varint()
+}
