@@ -1,5 +1,7 @@
 //! TensorFlow Serving's REST protocol: `instances` (by row) or `inputs` (by column) in, `predictions` or `outputs` out.
 
+pub(super) mod grpc;
+
 use bytes::Bytes;
 
 use super::{Fault, object, rename};
