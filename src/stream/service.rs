@@ -154,7 +154,9 @@ pub fn start(settings: Settings, log: Logger) -> Result<ServiceHandle, StartErro
     let env = Env::new(Arbiters::none());
     let env = env.with_metrics(&registry).map_err(|error| StartError::Settings(format!("metrics: {error}")))?;
     let actors = Arc::new(TreeActors { observer: env.observer.clone(), arbiters: OnceLock::new() });
-    let health = Health::new(plan.names().map(|name| &**name));
+    // What is done in the process is always ready.
+    let served = plan.nodes().filter(|(_, node)| node.calls().next().is_some());
+    let health = Health::new(served.map(|(_, node)| &*node.name));
     health.set(health::CONFIG, true, "settings read, graph checked");
     let state = admin::State { health: health.clone(), registry: registry.clone(), actors: actors.clone() };
     let admin = admin::start(&settings.admin, state)?;
