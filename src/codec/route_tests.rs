@@ -79,7 +79,7 @@ fn routes_in_binary_tensors() {
     assert_eq!(binary("FP32", 4, &1f32.to_le_bytes()), Ok(1));
     assert!(binary("INT64", 8, &[2, 0, 0]).is_err());
     assert!(binary("INT64", 4, &[2; 8]).is_err());
-    assert!(binary("BYTES", 5, b"\x01\0\0\01").is_err());
+    assert!(binary("BYTES", 5, b"\x01\0\0\x001").is_err());
     let short = Message { body: "{}".into(), form: Form::Binary { json: 3 } };
     assert!(matches!(route(Protocol::V2, &short), Err(RouteError::Message(_))));
 }

@@ -102,14 +102,13 @@ pub(in crate::codec) fn request(reply: &[u8], model: &str) -> Result<Bytes, Faul
     for part in parts(reply) {
         let part = part?;
         match part.number {
-            MODEL_NAME | MODEL_VERSION => {}
+            // In a reply nobody knows the last of these; in a request it would be data.
+            MODEL_NAME | MODEL_VERSION | RAW_INPUTS => {}
             TENSORS if raw => put_raw_tensor(&mut request, &reply[part.value])?,
             RAW_OUTPUTS => {
                 put_tag(&mut request, RAW_INPUTS, Wire::Bytes);
                 request.extend_from_slice(&reply[part.tail]);
             }
-            // In a reply nobody knows this field; in a request it would be data.
-            RAW_INPUTS => {}
             _ => request.extend_from_slice(&reply[part.whole]),
         }
     }

@@ -55,12 +55,11 @@ fn agree(name: &str, message: &[u8]) {
 
 fn field(number: u32, wire: Wire, payload: &[u8]) -> Vec<u8> {
     let mut out = BytesMut::new();
-    match wire {
-        Wire::Bytes => put_bytes(&mut out, number, payload),
-        _ => {
-            put_tag(&mut out, number, wire);
-            out.extend_from_slice(payload);
-        }
+    if wire == Wire::Bytes {
+        put_bytes(&mut out, number, payload);
+    } else {
+        put_tag(&mut out, number, wire);
+        out.extend_from_slice(payload);
     }
     out.to_vec()
 }

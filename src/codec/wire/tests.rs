@@ -19,7 +19,7 @@ fn faults_say_where_and_what() {
     assert_eq!(fault(b"\x7b\x08\x01"), (3, Fault::Varint));
     assert_eq!(fault(b"\x7c"), (1, Fault::Group));
     assert_eq!(fault(b"\x7b\x84\x01"), (3, Fault::Group));
-    assert_eq!(fault(&[0x7b; 1_000_000]).1, Fault::Depth);
+    assert_eq!(fault(&vec![0x7b; 1_000_000]).1, Fault::Depth);
     // The inner message may not reach beyond the outer one.
     assert_eq!(fault(b"\x0a\x02\x12\x03abc"), (4, Fault::End));
     let error = check(schema(message).unwrap(), b"\x22\x05abcd").unwrap_err();
