@@ -53,7 +53,8 @@ fn corpus() -> Vec<Bytes> {
     paths.sort();
     let wanted = ["pb", "json", "bin", "body", "input"];
     let known = |path: &PathBuf| path.extension().is_some_and(|e| wanted.iter().any(|wanted| e == *wanted));
-    let bodies = paths.iter().filter(|path| known(path)).map(|path| Bytes::from(std::fs::read(path).expect("readable")));
+    let bodies =
+        paths.iter().filter(|path| known(path)).map(|path| Bytes::from(std::fs::read(path).expect("readable")));
     bodies.collect()
 }
 
@@ -117,7 +118,8 @@ fn mutate(corpus: &[Bytes], random: &mut Rng) -> Bytes {
             3 => body.insert(at, random.u8(..)),
             4 if at < body.len() => drop(body.remove(at)),
             5 => {
-                let tokens = ["NaN", "-Infinity", "1e999", "9007199254740993", "{", "[", "null", "\"\\ud800\"", "\u{0}"];
+                let tokens =
+                    ["NaN", "-Infinity", "1e999", "9007199254740993", "{", "[", "null", "\"\\ud800\"", "\u{0}"];
                 body.splice(at..at, tokens[random.usize(..tokens.len())].bytes());
             }
             6 => {

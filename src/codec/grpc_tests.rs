@@ -106,10 +106,10 @@ fn data_in_two_places_is_refused() {
     // Nothing is said twice here.
     assert_eq!(judged([Some(inference::InferTensorContents::default()), None], 2), Ok(()));
     assert_eq!(judged([Some(typed), None], 2), Err(DecodeError::Tensors(TensorFault::RawAndTyped)));
-    for raw in [1, 3] {
-        let error = judged([None, None], raw).unwrap_err();
-        assert_eq!(error, DecodeError::Tensors(TensorFault::RawCount { raw, tensors: 2 }));
-    }
+    // A tensor may lie in memory that it shares with the server.
+    assert_eq!(judged([None, None], 1), Ok(()));
+    let error = judged([None, None], 3).unwrap_err();
+    assert_eq!(error, DecodeError::Tensors(TensorFault::RawCount { raw: 3, tensors: 2 }));
 }
 
 #[test]

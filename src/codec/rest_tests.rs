@@ -101,8 +101,9 @@ fn vectors_are_passed_on_or_refused() {
         (Protocol::Tensorflow, r#"{"instances":[1],"inputs":[1]}"#, true),
         (Protocol::Tensorflow, r#"{"instances":[[1,2],[3]]}"#, true),
         (Protocol::Tensorflow, r#"{"instances":[1,{"a":1}]}"#, true),
-        // A lenient server would take it; it is no JSON, and the predecessor refused it too.
-        (Protocol::Tensorflow, r#"{"instances":[1.0]} trailing"#, false),
+        // Its server stops reading where the object ends.
+        (Protocol::Tensorflow, r#"{"instances":[1.0]} trailing"#, true),
+        (Protocol::V2, r#"{"inputs":[]} trailing"#, false),
         (Protocol::Tensorflow, r#"{"instances":[[1.0,2.0"#, false),
         (Protocol::Tensorflow, r#"{"error":"x"}"#, false),
         (Protocol::V2, r#"{"inputs":[{"name":"x","shape":[1],"datatype":"FLOAT","data":[1]}]}"#, true),

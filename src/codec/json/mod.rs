@@ -199,6 +199,17 @@ pub fn members<const N: usize>(body: &[u8], names: [&str; N]) -> Result<(Root, [
     Ok((root, found))
 }
 
+/// The same of the value that a document begins with; what follows it is not looked at, but must be text.
+pub fn first_members<const N: usize>(
+    body: &[u8],
+    names: [&str; N],
+) -> Result<(Root, [Option<Member>; N]), SyntaxError> {
+    match members(body, names) {
+        Err(SyntaxError { at, fault: Fault::Trailing }) => members(&body[..at], names),
+        found => found,
+    }
+}
+
 fn is_name(key: &[u8], name: &str) -> bool {
     if key.contains(&b'\\') { unescape(key).is_some_and(|key| key == name) } else { key == name.as_bytes() }
 }

@@ -28,10 +28,13 @@ impl From<WireError> for Fault {
     }
 }
 
-/// That a request's data is in one place and complete as far as counting tells. What a tensor holds is the model's to
-/// judge.
+/// That a request's data is in one place, and for no more tensors than there are. What a tensor holds is the model's to
+/// judge, and so is one without data: Triton's may lie in shared memory.
 pub(in crate::codec) fn check_request(request: &[u8]) -> Result<(), Fault> {
-    has_raw(request, RAW_INPUTS).map(|_| ())
+    match has_raw(request, RAW_INPUTS) {
+        Err(Fault::Tensors(TensorFault::RawCount { raw, tensors })) if raw < tensors => Ok(()),
+        checked => checked.map(|_| ()),
+    }
 }
 
 /// Whether the data is raw, with one entry for each tensor.
