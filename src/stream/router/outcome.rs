@@ -47,7 +47,7 @@ impl RequestRouterActor {
             class,
             message: format!("node {}: {error}; {why}", self.endpoints[node.index()].parts.name),
             node: Some(self.endpoints[node.index()].parts.name.clone()),
-            status: error.status().map(|code| code.to_string().into()),
+            status: error.status().map(|status| status.into_owned().into()),
             attempts,
             body,
         };
