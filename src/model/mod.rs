@@ -5,8 +5,10 @@
 
 pub mod availability;
 pub mod call;
+pub mod client;
 pub mod clock;
 pub mod error;
+mod gzip;
 pub mod headers;
 pub mod health;
 pub mod paths;
