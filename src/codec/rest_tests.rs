@@ -89,7 +89,7 @@ fn bytes(text: &str) -> Bytes {
 /// Requests of the protocols' vectors, and whether they are passed on. What only a model can judge is passed on.
 #[test]
 fn vectors_are_passed_on_or_refused() {
-    let cases: [(Protocol, &str, bool); 30] = [
+    let cases: [(Protocol, &str, bool); 31] = [
         (Protocol::Tensorflow, r#"{"signature_name":"serving_default","instances":[[5.1,3.5,1.4,0.2]]}"#, true),
         (Protocol::Tensorflow, r#"{"instances":[{"b64":"aGk="}]}"#, true),
         (Protocol::Tensorflow, r#"{"inputs":{"a":1,"b":[1,2]}}"#, true),

@@ -10,7 +10,7 @@ use super::reader::Reader;
 use super::rules;
 use super::seldon::{Deployed, Drawn, graph_in_file};
 use super::settings::{
-    Admin, Delivery, Deployment, GraphNode, Limits, Log, LogFormat, Node, NodeKind, Order, Protocol, Settings,
+    Admin, Delivery, Deployment, GraphNode, Limits, Log, LogFormat, Node, NodeKind, Order, Protocol, Settings, Stream,
     Transport,
 };
 use super::value::Spot;
@@ -78,6 +78,7 @@ pub(super) fn settings(reader: &mut Reader<'_>, given: &Given<'_>, notices: &mut
         order: reader.choice("order", &[("key", Order::Key), ("partition", Order::Partition), ("none", Order::None)]),
         protocol,
         transport,
+        stream: Stream::Requests,
         inject_routing,
         threads,
         kafka,

@@ -23,6 +23,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// How requests are encoded and nodes are called where neither a record nor a node says otherwise.
     pub transport: Transport,
+    /// What is read from the input topic.
+    pub stream: Stream,
     /// Write the route that a request took into the answer's `meta.routing`. Protocol seldon only.
     pub inject_routing: bool,
     /// Worker arbiters.
@@ -82,6 +84,15 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// What is read from a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Requests, which are answered.
+    Requests,
+    /// Feedback, which teaches the graph's nodes and has no answer.
+    Feedback,
+}
+
 /// How a message travels: which encoding it has, and how a node is called with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
@@ -116,6 +127,8 @@ pub struct Kafka {
     pub client_id: String,
     /// Requests.
     pub input_topic: String,
+    /// Feedback, if it is read too.
+    pub feedback_topic: Option<String>,
     /// Answers.
     pub output_topic: String,
     /// Records that could not be answered.

@@ -11,3 +11,30 @@ pub struct EndpointError {
     /// What is wrong.
     pub reason: String,
 }
+
+use super::call::{CallRequest, Reply};
+use super::error::CallError;
+use super::rest::RestClient;
+use crate::config::settings::{Node, Protocol, Transport};
+
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub request_bytes: usize,
+    pub reply_bytes: usize,
+}
+pub enum Client {
+    Rest(RestClient),
+}
+impl Client {
+    pub fn new(protocol: Protocol, node: &Node, _t: Transport, bounds: Bounds) -> Result<Self, EndpointError> {
+        Ok(Self::Rest(RestClient::new(protocol, node, bounds.reply_bytes)?))
+    }
+    pub async fn call(&self, request: CallRequest) -> Result<Reply, CallError> {
+        let Self::Rest(c) = self;
+        c.call(request).await
+    }
+    pub async fn probe(&self) -> Result<(), CallError> {
+        let Self::Rest(c) = self;
+        c.probe().await
+    }
+}
