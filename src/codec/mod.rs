@@ -3,8 +3,10 @@
 //! A body is checked and passed on as the bytes it came in; where the chaining rule of a protocol renames a key, only the
 //! bytes of that key change. Not for transport, and not for judging a reply: HTTP 200 decides that.
 
+pub mod average;
 pub mod json;
 mod seldon;
+pub mod tensor;
 mod tensorflow;
 mod v2;
 

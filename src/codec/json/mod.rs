@@ -5,6 +5,10 @@
 //! because a stack overflow is not survivable.
 
 mod cursor;
+pub mod edit;
+pub mod fields;
+pub mod number;
+pub mod tape;
 
 use std::ops::Range;
 
