@@ -4,6 +4,7 @@
 //! bytes of that key change. Not for transport, and not for judging a reply: HTTP 200 decides that.
 
 pub mod average;
+pub mod convert;
 pub mod json;
 mod seldon;
 pub mod tensor;
