@@ -6,6 +6,7 @@
 pub mod average;
 pub mod convert;
 pub mod json;
+pub mod meta;
 mod seldon;
 pub mod tensor;
 mod tensorflow;

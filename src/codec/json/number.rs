@@ -133,7 +133,7 @@ pub fn print(out: &mut String, value: f64) {
     }
 }
 
-/// Appends a float, as [`print`] does a double.
+/// Appends a float, as [`print()`] does a double.
 pub fn print_float(out: &mut String, value: f32) {
     if value.is_finite() { push(out, format_args!("{value:?}")) } else { print(out, f64::from(value)) }
 }
