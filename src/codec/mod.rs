@@ -5,9 +5,11 @@
 
 pub mod average;
 pub mod convert;
+pub mod difference;
 pub mod json;
 pub mod meta;
 mod seldon;
+pub mod simple;
 pub mod tensor;
 mod tensorflow;
 mod v2;
