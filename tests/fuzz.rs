@@ -101,7 +101,7 @@ fn use_it(protocol: Protocol, transport: Transport, message: &Message) {
     if let Ok(converted) = convert::to(protocol, message, transport) {
         drop(convert::to(protocol, &converted, message.transport()));
     }
-    let merged = meta::merge(message, &[message]);
+    let merged = meta::merge(message, &[message]).unwrap_or_else(|_| message.clone());
     drop(meta::with_routing(&merged, &[("node", 1)]));
 }
 

@@ -4,15 +4,21 @@
 //! only the bytes of that key or field change. Not for transport, and not for judging a reply: its status decides that.
 
 mod aggregate;
+pub mod average;
+pub mod convert;
 mod decode;
+pub mod difference;
 mod error;
 mod feedback;
 mod gzip;
 pub mod json;
+pub mod meta;
 mod names;
 mod prepare;
 mod route;
 mod seldon;
+pub mod simple;
+pub mod tensor;
 mod tensorflow;
 mod v2;
 pub mod wire;

@@ -5,7 +5,11 @@
 //! because a stack overflow is not survivable.
 
 mod cursor;
+pub mod edit;
+pub mod fields;
 mod lookup;
+pub mod number;
+pub mod tape;
 
 use std::ops::Range;
 
