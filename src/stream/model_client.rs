@@ -12,13 +12,13 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::router::RequestRouterActor;
-use crate::config::settings::{Node, Protocol};
+use crate::config::settings::{Node, Protocol, Transport};
 use crate::events::{CallOutcome, NodeMetrics};
 use crate::graph::NodeId;
 use crate::model::call::{CallRequest, Reply};
+use crate::model::client::{Bounds, Client};
 use crate::model::error::CallError;
 use crate::model::health::EndpointStats;
-use crate::model::rest::RestClient;
 
 /// A request under way in the router, in one attempt of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -122,7 +122,7 @@ pub struct Parts {
 /// The actor.
 pub struct ModelClientActor {
     parts: Parts,
-    client: Option<Rc<RestClient>>,
+    client: Option<Rc<Client>>,
     running: usize,
 }
 
@@ -159,7 +159,10 @@ impl ModelClientActor {
 
 impl Actor for ModelClientActor {
     fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
-        match RestClient::new(self.parts.protocol, &self.parts.node, self.parts.reply_bytes) {
+        let transport = self.parts.node.transport.unwrap_or(Transport::Rest);
+        // The size of a request was checked when its record was decoded.
+        let bounds = Bounds { request_bytes: usize::MAX, reply_bytes: self.parts.reply_bytes };
+        match Client::new(self.parts.protocol, &self.parts.node, transport, bounds) {
             Ok(client) => self.client = Some(Rc::new(client)),
             Err(error) => ctx.fail(error.to_string()),
         }
