@@ -13,10 +13,10 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use super::check::size;
 use super::exit::Exit;
 use super::print;
-use crate::config::settings::{Node, Settings};
+use crate::config::settings::{Node, Settings, Transport};
 use crate::kafka::client;
 use crate::kafka::topics::{Topic, TopicAdmin};
-use crate::model::rest::RestClient;
+use crate::model::client::{Bounds, Client};
 
 /// Time for one question to the brokers.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -216,14 +216,26 @@ fn group(settings: &Settings, consumer: &Asking, partitions: i32) -> Finding {
 fn models(settings: &Settings) -> Vec<Finding> {
     // One arbiter is enough: a client's own limits bound each question.
     actix_rt::System::new().block_on(async {
-        let asked = settings.nodes.values().map(|node| model(settings, node));
+        let asked = settings
+            .nodes
+            .values()
+            .flat_map(|node| transports(node).map(move |transport| model(settings, node, transport)));
         futures_util::future::join_all(asked).await
     })
 }
 
-async fn model(settings: &Settings, node: &Node) -> Finding {
-    let about = format!("node {} at {}", node.name, node.addresses());
-    let client = match RestClient::new(settings.protocol, node, settings.limits.reply_bytes) {
+/// How a node may be called: by its own transport, or else by each for which it has an endpoint.
+fn transports(node: &Node) -> impl Iterator<Item = Transport> {
+    let all = [Transport::Rest, Transport::Grpc].into_iter();
+    all.filter(|one| node.transport.map_or(node.endpoint(*one).is_some(), |own| own == *one))
+}
+
+async fn model(settings: &Settings, node: &Node, transport: Transport) -> Finding {
+    let at = node.endpoint(transport).map_or_else(|| node.addresses(), ToString::to_string);
+    let by = if transport == Transport::Grpc { " (grpc)" } else { "" };
+    let about = format!("node {} at {at}{by}", node.name);
+    let bounds = Bounds { request_bytes: settings.limits.request_bytes, reply_bytes: settings.limits.reply_bytes };
+    let client = match Client::new(settings.protocol, node, transport, bounds) {
         Ok(client) => client,
         Err(error) => return finding(Level::Error, about, error.to_string()),
     };

@@ -16,13 +16,13 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::call::{CallRequest, Reply};
-use super::client::EndpointError;
+use super::client::{EndpointError, authority};
 use super::error::CallError;
 use super::headers::INFERENCE_HEADER;
 use super::paths::{Paths, Readiness, readiness};
 use super::reply;
 use super::wire::{self, Connect, Ended};
-use crate::config::settings::{Endpoint, Node, Protocol};
+use crate::config::settings::{Endpoint, Node, Protocol, Transport};
 use crate::record::{CallKind, Form};
 
 /// Time for a connection, name resolution included, unless the call has less.
@@ -57,17 +57,9 @@ impl RestClient {
         let connect_timeout = CONNECT_TIMEOUT.min(node.timeout * 9 / 10);
         let client = client(Connect::new(ended.clone()), limit, connect_timeout);
         let paths = Paths::new(protocol, &node.name);
-        let endpoint = node.rest.as_ref().ok_or_else(|| EndpointError {
-            node: node.name.clone(),
-            endpoint: String::new(),
-            reason: "none is given".to_owned(),
-        })?;
+        let endpoint = node.endpoint(Transport::Rest).ok_or_else(|| EndpointError::none(node, Transport::Rest))?;
         let request = |method: Method, path: &str| {
-            frozen(&client, endpoint, method, path).map_err(|reason| EndpointError {
-                node: node.name.clone(),
-                endpoint: endpoint.to_string(),
-                reason,
-            })
+            frozen(&client, endpoint, method, path).map_err(|reason| EndpointError::new(node, endpoint, reason))
         };
         Ok(Self {
             protocol,
@@ -181,14 +173,9 @@ fn client(connect: Connect, limit: usize, connect_timeout: Duration) -> Client {
 
 /// A request that needs only a body and further headers to be sent.
 fn frozen(client: &Client, endpoint: &Endpoint, method: Method, path: &str) -> Result<FrozenClientRequest, String> {
-    let text = endpoint.to_string();
+    let text = authority(endpoint)?.to_string();
     let uri: Uri = format!("http://{text}{path}").parse().map_err(|error| format!("{error}"))?;
     let address = wire::literal(&endpoint.host, endpoint.port);
-    // What parses may still be something else: `user@host`, a path in the host, brackets around what is no address.
-    let host = uri.host().unwrap_or("").trim_matches(['[', ']']);
-    if host.is_empty() || host != endpoint.host || (host.contains(':') && address.is_none()) {
-        return Err("the host is not a name or address".into());
-    }
     let mut request = client
         .request(method, uri)
         .insert_header((HOST, text))
