@@ -7,8 +7,9 @@ use humantime::format_duration;
 
 use super::args::CheckArgs;
 use super::exit::Exit;
+use super::graph::picture::{role, shares};
 use super::{check_online, load, print, print_error};
-use crate::config::settings::{Delivery, GraphNode, Implementation, Node, NodeKind, Order, Settings};
+use crate::config::settings::{Delivery, GraphNode, Implementation, Node, Order, Settings};
 use crate::config::{DEFAULT, Loaded};
 use crate::kafka::client;
 
@@ -99,7 +100,10 @@ fn shape(graph: &GraphNode) -> String {
 
 /// A node on one line: what it is, and where and how its server is called.
 fn described(at: &GraphNode, node: &Node) -> String {
-    let what = role(at);
+    let what = match &at.implementation {
+        Implementation::RandomAbtest(split) => format!("{} {}", role(at), shares(split).collect::<Vec<_>>().join(", ")),
+        _ => role(at),
+    };
     if at.calls().is_empty() {
         let why = if at.implementation.name().is_some() { "done here" } else { "no call" };
         return format!("{} {what}, {why}", at.name);
@@ -107,23 +111,6 @@ fn described(at: &GraphNode, node: &Node) -> String {
     let timeout = format_duration(node.timeout);
     let own = node.transport.map(|own| format!(" over {own}")).unwrap_or_default();
     format!("{} {what} at {}{own}, {timeout} an attempt, {} attempts", at.name, node.addresses(), node.retry.attempts)
-}
-
-/// Type or implementation, and methods: `RANDOM_ABTEST 0.3, 0.7`, `MODEL+TRANSFORM_OUTPUT`.
-pub(super) fn role(at: &GraphNode) -> String {
-    let first = at.implementation.name().unwrap_or(at.kind.name());
-    let silent = at.kind == NodeKind::Unknown && at.implementation == Implementation::Server && !at.methods.is_empty();
-    let first = Some(first).filter(|_| !silent);
-    let words: Vec<&str> = first.into_iter().chain(at.methods.iter().map(|method| method.name())).collect();
-    let weights = match &at.implementation {
-        Implementation::RandomAbtest(split) => {
-            let shares: Vec<String> = split.shares().map(|share| format!("{share:.4}")).collect();
-            let plain = |share: &String| share.trim_end_matches('0').trim_end_matches('.').to_owned();
-            format!(" {}", shares.iter().map(plain).collect::<Vec<_>>().join(", "))
-        }
-        _ => String::new(),
-    };
-    format!("{}{weights}", words.join("+"))
 }
 
 pub(super) fn size(bytes: usize) -> String {
@@ -178,7 +165,7 @@ mod tests {
         for wanted in [
             "protocol     v2 over rest\n",
             "graph        ab -> (prep -> x, y)\n",
-            "node         ab RANDOM_ABTEST 0.25, 0.75, done here\n",
+            "node         ab RANDOM_ABTEST 25 %, 75 %, done here\n",
             "node         prep TRANSFORMER at h:1, 1s an attempt, 5 attempts\n",
             "node         y MODEL+SEND_FEEDBACK at h:1 over grpc, 1s an attempt, 5 attempts\n",
         ] {

@@ -7,6 +7,7 @@ mod check;
 mod check_online;
 pub mod demo;
 pub mod exit;
+mod graph;
 mod load;
 pub mod logging;
 mod run;
@@ -29,6 +30,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         }
         Parsed::Action(Action::Run(source)) => run::run(&source),
         Parsed::Action(Action::Check(arguments)) => check::check(&arguments),
+        Parsed::Action(Action::Graph(arguments)) => graph::graph(&arguments),
         Parsed::Action(Action::Demo(arguments)) => run::demo(&arguments),
     }
 }
