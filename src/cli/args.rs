@@ -20,6 +20,7 @@ Usage:
   millrace run -c config.yaml            run a configuration file, alone or beside -f
   millrace check -f deployment.yaml      say all that is wrong with it; --online asks brokers and models too
   millrace graph -f deployment.yaml      draw its graph, here, in mermaid or as a picture
+  millrace predict -f deployment.yaml request.json     send one request through the graph, without Kafka
 
 Without a subcommand, the flags of Seldon's executor are taken as they are: `millrace --sdep … --server_type kafka …`.
 Options come from flags, the environment (MILLRACE__KAFKA__BROKERS, KAFKA_BROKER), the SeldonDeployment and the file.
@@ -38,6 +39,8 @@ pub enum Action {
     Check(CheckArgs),
     /// Draw the graph.
     Graph(GraphArgs),
+    /// Send one request through the graph.
+    Predict(PredictArgs),
     /// Show the whole system in one process.
     Demo(DemoArgs),
 }
@@ -73,6 +76,8 @@ enum Verb {
     Check(CheckArgs),
     /// Draws the inference graph of a configuration
     Graph(GraphArgs),
+    /// Sends one request through the graph, without Kafka, and tells answer, route and time of every call
+    Predict(PredictArgs),
     /// Shows the whole system in one process, no broker needed
     Demo(DemoArgs),
 }
@@ -126,6 +131,23 @@ pub struct GraphArgs {
     /// Where to write it; without it, to standard output
     #[arg(short = 'o', long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Where the settings come from.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// What `predict` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PredictArgs {
+    /// The request: `.json`, `.pb` (protobuf), or - for standard input
+    #[arg(value_name = "REQUEST")]
+    pub request: PathBuf,
+    /// Where to write the answer's bytes; without it, to standard output
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// A header of the record, such as proto-name=tensorflow.serving.ClassificationRequest
+    #[arg(long = "header", value_name = "NAME=VALUE")]
+    pub headers: Vec<String>,
     /// Where the settings come from.
     #[command(flatten)]
     pub source: Source,
@@ -214,6 +236,7 @@ pub fn parse(arguments: Vec<OsString>) -> Parsed {
             Some(Verb::Run(source)) => Action::Run(source),
             Some(Verb::Check(arguments)) => Action::Check(arguments),
             Some(Verb::Graph(arguments)) => Action::Graph(arguments),
+            Some(Verb::Predict(arguments)) => Action::Predict(arguments),
             Some(Verb::Demo(arguments)) => Action::Demo(arguments),
         }),
         Err(error) => {

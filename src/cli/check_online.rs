@@ -13,10 +13,12 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use super::check::size;
 use super::exit::Exit;
 use super::print;
-use crate::config::settings::{Node, Settings, Transport};
+use crate::config::settings::{Settings, Transport};
 use crate::kafka::client;
 use crate::kafka::topics::{Topic, TopicAdmin};
 use crate::model::client::{Bounds, Client};
+use crate::stream::setting;
+use crate::stream::targets::{NodeTarget, targets};
 
 /// Time for one question to the brokers.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -214,23 +216,19 @@ fn group(settings: &Settings, consumer: &Asking, partitions: i32) -> Finding {
 }
 
 fn models(settings: &Settings) -> Vec<Finding> {
+    let wired = setting::plan(settings).and_then(|plan| targets(settings, plan));
+    let targets = match wired {
+        Ok((_, targets)) => targets,
+        Err(problem) => return vec![finding(Level::Error, "graph", problem)],
+    };
+    // Requests may choose the other transport; who offers only one is no fault.
+    let asked = targets.iter().filter(|target| target.primary).map(|target| model(settings, target));
     // One arbiter is enough: a client's own limits bound each question.
-    actix_rt::System::new().block_on(async {
-        let asked = settings
-            .nodes
-            .values()
-            .flat_map(|node| transports(node).map(move |transport| model(settings, node, transport)));
-        futures_util::future::join_all(asked).await
-    })
+    actix_rt::System::new().block_on(futures_util::future::join_all(asked))
 }
 
-/// How a node may be called: by its own transport, or else by each for which it has an endpoint.
-fn transports(node: &Node) -> impl Iterator<Item = Transport> {
-    let all = [Transport::Rest, Transport::Grpc].into_iter();
-    all.filter(|one| node.transport.map_or(node.endpoint(*one).is_some(), |own| own == *one))
-}
-
-async fn model(settings: &Settings, node: &Node, transport: Transport) -> Finding {
+async fn model(settings: &Settings, target: &NodeTarget) -> Finding {
+    let (node, transport) = (&target.node, target.transport);
     let at = node.endpoint(transport).map_or_else(|| node.addresses(), ToString::to_string);
     let by = if transport == Transport::Grpc { " (grpc)" } else { "" };
     let about = format!("node {} at {at}{by}", node.name);

@@ -103,14 +103,17 @@ pub(in crate::config) struct Reached {
 }
 
 impl Reached {
-    /// Where its server takes calls of a transport, in a deployment of the other one or the same.
+    /// Where its server takes calls of a transport, in a deployment of the other one or the same. A port that nobody states
+    /// is counted only for the transport that the node is called over: a server need not take calls over both, and a
+    /// record that chose the other one would wait for it in vain.
     pub(in crate::config) fn endpoint(&self, transport: Transport, deployment: Transport) -> Option<Endpoint> {
         let (stated, first) = match transport {
             Transport::Rest => (self.http_port, FIRST_HTTP_PORT),
             Transport::Grpc => (self.grpc_port, FIRST_GRPC_PORT),
         };
         let service = self.service_port.filter(|_| transport == deployment);
-        let counted = self.number.map(|number| first.saturating_add(number));
+        let own = self.transport.as_ref().map_or(deployment, |(own, _)| *own);
+        let counted = self.number.filter(|_| transport == own).map(|number| first.saturating_add(number));
         Some(Endpoint { host: self.host.clone()?, port: stated.or(service).or(counted)? })
     }
 }
