@@ -3,6 +3,8 @@
 //! Sums are doubles. Floating point types stay what they are, integers become doubles. All that is no number comes from
 //! the first reply. Not for deciding whose replies are combined.
 
+use std::collections::BTreeMap;
+
 use super::tensor::{self, ReadError, Tensor};
 use crate::config::settings::Protocol;
 use crate::record::Message;
@@ -53,7 +55,7 @@ pub fn average(protocol: Protocol, replies: &[Message]) -> Result<Message, Avera
 
 /// The tensors of the same name, in the order of the first reply. The error says in what the replies differ.
 pub fn pairs<'a>(first: &'a [Tensor], other: &'a [Tensor]) -> Result<Vec<(&'a Tensor, &'a Tensor)>, String> {
-    let mut named: std::collections::BTreeMap<&str, &Tensor> = other.iter().map(|it| (it.name.as_str(), it)).collect();
+    let mut named: BTreeMap<&str, &Tensor> = other.iter().map(|it| (it.name.as_str(), it)).collect();
     if first.len() != other.len() || named.len() != other.len() {
         return Err(format!("its outputs: {} for {}", names(other), names(first)));
     }

@@ -1,6 +1,9 @@
 //! Protobuf's fields in JSON, as its own JSON mapping writes and reads them: every key is known, numbers may be strings,
 //! enums may be numbers, bytes are base64, and null is absent.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -40,11 +43,11 @@ pub fn each<'t>(
 pub fn map<'t, V>(
     object: Value<'t>,
     mut read: impl FnMut(Value<'t>) -> Result<V, String>,
-) -> Result<std::collections::BTreeMap<String, V>, String> {
+) -> Result<BTreeMap<String, V>, String> {
     if object.kind() != Kind::Object {
         return Err(format!("{} is no object", object.shown()));
     }
-    let mut read_all = std::collections::BTreeMap::new();
+    let mut read_all = BTreeMap::new();
     for (name, value) in object.members() {
         let key = key(name)?;
         let value = read(value).map_err(|reason| format!("{}: {reason}", shortened(&key)))?;
@@ -86,10 +89,10 @@ pub fn flag(value: Value<'_>) -> Result<bool, String> {
 }
 
 /// Text of a number, which may stand in a string.
-fn digits(value: Value<'_>) -> Option<String> {
+fn digits(value: Value<'_>) -> Option<Cow<'_, str>> {
     match value.kind() {
-        Kind::Number => Some(value.raw().to_owned()),
-        Kind::Text => value.string().map(std::borrow::Cow::into_owned),
+        Kind::Number => Some(Cow::Borrowed(value.raw())),
+        Kind::Text => value.string(),
         _ => None,
     }
 }

@@ -36,8 +36,13 @@ impl Decimal {
 
     /// The exact value of a finite double.
     pub fn exactly(value: f64) -> Option<Self> {
-        // No double has more significant digits.
-        Self::read(&format!("{value:.766e}"))
+        // A digit for each bit behind the point, and enough for the bits before it: no more are needed, and asking for
+        // many is slow.
+        let (bits, exponent) = (value.to_bits(), (value.to_bits() >> 52 & 0x7ff) as i32 - 1023);
+        let mantissa = bits & ((1 << 52) - 1) | 1 << 52;
+        let behind = (52 - mantissa.trailing_zeros() as i32 - exponent).max(0);
+        let digits = (behind + exponent.max(0) / 3 + 1) as usize;
+        Self::read(&format!("{value:.digits$e}"))
     }
 
     /// Compares without regard to sign.
@@ -117,6 +122,9 @@ pub fn kept(text: &str) -> Option<f64> {
     if plain && text.len() <= 15 {
         return Some(value);
     }
+    if !plain && text.len() <= TELLING && value != 0.0 {
+        return Some(value);
+    }
     let decimal = Decimal::read(text)?;
     let lost_in_zero = value == 0.0 && !decimal.digits.is_empty();
     let exact = || Decimal::exactly(value).is_some_and(|exact| exact == decimal);
@@ -194,6 +202,11 @@ mod tests {
         let mut out = String::new();
         print_exactly(&mut out, 2f64.powi(-24));
         assert_eq!(out, "5.9604644775390625e-8");
+        // The way that asks for all the digits that any double has.
+        let all = |value: f64| Decimal::read(&format!("{value:.766e}"));
+        for value in [5e-324, f64::MAX, f64::MIN_POSITIVE, 1.0, 0.0, 0.1, 1e23, -2.5e-300, 2f64.powi(-133)] {
+            assert_eq!(Decimal::exactly(value), all(value), "{value}");
+        }
     }
 
     proptest! {
@@ -204,6 +217,8 @@ mod tests {
             print_exactly(&mut exact, value);
             print_float(&mut single, small);
             prop_assert_eq!(kept(&out).unwrap().to_bits(), if value.is_nan() { f64::NAN } else { value }.to_bits());
+            let all = Decimal::read(&format!("{value:.766e}"));
+            prop_assert_eq!(Decimal::exactly(value), all);
             prop_assert_eq!(kept(&exact).map(f64::to_bits), kept(&out).map(f64::to_bits));
             prop_assert!(float(&single).unwrap().to_bits() == small.to_bits() || small.is_nan());
             prop_assert!(!value.is_finite() || out.contains(['.', 'e']));

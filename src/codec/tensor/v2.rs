@@ -204,7 +204,9 @@ pub(super) fn replace_proto(
             if let Some(ParameterChoice::Int64Param(size)) = size {
                 *size = bytes.len() as i64;
             }
-            infer.raw[at] = bytes.into();
+            if let Some(old) = infer.raw.get_mut(at) {
+                *old = bytes.into();
+            }
         } else {
             let mut contents = InferTensorContents::default();
             elements.for_each(|element| element.push_typed(mean, &mut contents));
