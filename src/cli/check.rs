@@ -147,7 +147,7 @@ mod tests {
             "at_least_once, order key",
             "protocol     tensorflow over rest",
             "graph        resnet32\n",
-            "resnet32 MODEL at localhost:8501 (grpc localhost:9500), 30s an attempt, 5 attempts",
+            "resnet32 MODEL at localhost:8501, 30s an attempt, 5 attempts",
             "64.0 MiB",
         ] {
             assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");

@@ -160,7 +160,7 @@ fn endpoints(
                 Endpoint { host: String::new(), port: 0 }
             })),
             None if whole.is_some() => None,
-            None => reached.and_then(|reached| reached.endpoint(transport, given.transport)),
+            None => reached.and_then(|reached| reached.endpoint(transport, given.transport, effective)),
         }
     })
 }

@@ -42,7 +42,7 @@ fn a_transformer_and_a_model() {
     let graph = "{name: prepare, type: TRANSFORMER, endpoint: {type: REST}, children: [{name: classifier, type: MODEL, \
                  endpoint: {type: REST}, children: []}]}";
     let settings = settings(&deployment("transport: rest", &["prepare", "classifier"], graph));
-    assert_eq!(settings.nodes["classifier"].addresses(), "localhost:9001 (grpc localhost:9501)");
+    assert_eq!(settings.nodes["classifier"].addresses(), "localhost:9001");
     assert_eq!(settings.nodes["classifier"].transport, None);
 }
 

@@ -96,6 +96,7 @@ pub(in crate::config) struct Reached {
     grpc_port: Option<u16>,
     service_port: Option<u16>,
     number: Option<u16>,
+    prepackaged: bool,
     /// The transport that the node's `endpoint.type` names, and where.
     pub(in crate::config) transport: Option<(Transport, Origin)>,
     /// Whether the node's `endpoint.grpcPort` is given.
@@ -104,16 +105,21 @@ pub(in crate::config) struct Reached {
 
 impl Reached {
     /// Where its server takes calls of a transport, in a deployment of the other one or the same. A port that nobody states
-    /// is counted only for the transport that the node is called over: a server need not take calls over both, and a
-    /// record that chose the other one would wait for it in vain.
-    pub(in crate::config) fn endpoint(&self, transport: Transport, deployment: Transport) -> Option<Endpoint> {
+    /// is counted only for the transport that the node is called over, but for prepackaged servers: others need not take
+    /// calls over both, and a record that chose the other one would wait for it in vain.
+    pub(in crate::config) fn endpoint(
+        &self,
+        transport: Transport,
+        deployment: Transport,
+        own: Transport,
+    ) -> Option<Endpoint> {
         let (stated, first) = match transport {
             Transport::Rest => (self.http_port, FIRST_HTTP_PORT),
             Transport::Grpc => (self.grpc_port, FIRST_GRPC_PORT),
         };
         let service = self.service_port.filter(|_| transport == deployment);
-        let own = self.transport.as_ref().map_or(deployment, |(own, _)| *own);
-        let counted = self.number.filter(|_| transport == own).map(|number| first.saturating_add(number));
+        let counted =
+            self.number.filter(|_| transport == own || self.prepackaged).map(|number| first.saturating_add(number));
         Some(Endpoint { host: self.host.clone()?, port: stated.or(service).or(counted)? })
     }
 }
@@ -164,6 +170,7 @@ fn reached(
         grpc_port: container.and_then(|container| container.grpc_port).or(grpc),
         service_port,
         number: container.map(|container| container.number),
+        prepackaged: node.text("implementation").is_some_and(|name| name.ends_with("_SERVER")),
         transport: given.as_ref().and_then(|at| transport(at, faults)),
         grpc_port_given: grpc.is_some(),
     }

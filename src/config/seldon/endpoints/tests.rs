@@ -35,12 +35,12 @@ fn addresses(settings: &Settings, node: &str) -> String {
 }
 
 #[test]
-fn both_transports_are_filled_in_as_the_operator_does() {
+fn addresses_are_filled_in_as_the_operator_does() {
     let found = settings("rest", CHAIN);
-    assert_eq!(addresses(&found, "a"), "localhost:9001 (grpc localhost:9501)");
+    assert_eq!(addresses(&found, "a"), "localhost:9001");
     assert_eq!(addresses(&found, "b"), "localhost:7 (grpc localhost:70)");
     let service = "dep-p-c.default.svc.cluster.local";
-    assert_eq!(addresses(&found, "c"), format!("{service}:9003 (grpc {service}:9503)"));
+    assert_eq!(addresses(&found, "c"), format!("{service}:9003"));
     assert_eq!(addresses(&found, "d"), "h:5 (grpc h:50)");
     assert_eq!(found.nodes["a"].image, "i:1");
     let separate = PODS.replace("  transport:", "  annotations: {seldon.io/engine-separate-pod: 'true'}\n  transport:");
@@ -56,10 +56,10 @@ fn a_service_port_is_of_the_deployments_transport() {
     let graph =
         "{name: a, endpoint: {service_port: 8}, children: [{name: x, endpoint: {service_host: h, service_port: 9}}]}";
     let rest = settings("rest", graph);
-    assert_eq!(addresses(&rest, "a"), "localhost:8 (grpc localhost:9501)");
+    assert_eq!(addresses(&rest, "a"), "localhost:8");
     assert_eq!(addresses(&rest, "x"), "h:9");
     let grpc = settings("grpc", graph);
-    assert_eq!(addresses(&grpc, "a"), "localhost:9001 (grpc localhost:8)");
+    assert_eq!(addresses(&grpc, "a"), "localhost:8");
     assert_eq!((&grpc.nodes["x"].rest, grpc.nodes["x"].grpc.as_ref().unwrap().port), (&None, 9));
 }
 
