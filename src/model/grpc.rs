@@ -199,5 +199,9 @@ impl Course {
 mod tests;
 
 #[cfg(test)]
+#[path = "grpc_server_tests.rs"]
+mod server_tests;
+
+#[cfg(test)]
 #[path = "grpc_trouble_tests.rs"]
 mod trouble_tests;

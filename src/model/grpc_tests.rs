@@ -262,9 +262,9 @@ fn a_call_that_is_given_up_is_broken_off_at_the_server() {
             () = given_up => {}
         }
         server.broken_off.notified().await;
-        let short = CallRequest { timeout: Duration::from_millis(200), ..request(INFER, "x") };
-        assert_eq!(client.call(short).await.unwrap_err(), CallError::Timeout(Duration::from_millis(200)));
-        assert_eq!(server.asked.borrow()[1].header("grpc-timeout"), Some("200000u"));
+        let short = CallRequest { timeout: Duration::from_millis(500), ..request(INFER, "x") };
+        assert_eq!(client.call(short).await.unwrap_err(), CallError::Timeout(Duration::from_millis(500)));
+        assert_eq!(server.asked.borrow()[1].header("grpc-timeout"), Some("500000u"));
         server.broken_off.notified().await;
         assert_eq!(client.call(request(INFER, "x")).await.unwrap().message.body, "x");
         assert_eq!(server.connections.get(), 1, "a server that answers keeps its connection");

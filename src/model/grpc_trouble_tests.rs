@@ -106,7 +106,7 @@ fn all_calls_that_wait_for_a_connection_hear_at_once_that_there_is_none() {
         let client = GrpcClient::new(Protocol::V2, &node, Bounds { request_bytes: 9, reply_bytes: 9 }).unwrap();
         let calls = (0..20).map(|_| client.call(CallRequest { timeout: node.timeout, ..request(INFER, "x") }));
         for result in join_all(calls).await {
-            assert_eq!(result.unwrap_err(), CallError::ConnectTimeout(Duration::from_millis(450)));
+            assert!(matches!(result, Err(CallError::ConnectTimeout(_))), "{result:?}");
         }
         let seldon = GrpcClient::new(Protocol::Seldon, &node, Bounds { request_bytes: 9, reply_bytes: 9 }).unwrap();
         assert!(matches!(seldon.probe().await, Err(CallError::ConnectTimeout(_))));
