@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 use support::collect::Record;
 use support::config::Config;
-use support::grpc_server::GrpcModel;
+use support::grpc_models::GrpcModel;
 use support::http_server::{Request, Response};
 use support::kafka::Broker;
 use support::models::Model;
@@ -90,6 +90,8 @@ fn cases() -> Vec<Case> {
 /// What a model has got, by the request's id.
 type Got = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
+/// gRPC's number for it.
+const INVALID_ARGUMENT: i32 = 3;
 const REFUSED: &str = "the model has looked at it and refuses it";
 
 /// A model that keeps what it gets, refuses what it should and answers with what it got.
@@ -116,12 +118,9 @@ impl Server {
                 Response { status: 200, content_type, body: request.body.clone(), chunked: false }
             }));
         }
-        Self::Grpc(GrpcModel::start("m", move |call| {
-            let id = call.metadata.get("seldon-puid").and_then(|id| id.to_str().ok()).expect("the id is sent along");
-            if take(id, &call.body) {
-                return Err((tonic::Code::InvalidArgument, REFUSED.to_owned()));
-            }
-            Ok(call.body.clone())
+        Self::Grpc(GrpcModel::answering("m", move |_, body, metadata| {
+            let id = metadata.get("seldon-puid").and_then(|id| id.to_str().ok()).expect("the id is sent along");
+            if take(id, &body) { Err((INVALID_ARGUMENT, REFUSED.to_owned())) } else { Ok(body) }
         }))
     }
 

@@ -16,6 +16,7 @@ use super::journey::{Command, Event, Journey, Rules, Target};
 use super::messages::{Finished, Request, item};
 use super::model_client::{Called, Probed, Suspect};
 use super::producer::ProducerActor;
+use crate::config::settings::Transport;
 use crate::events::Events;
 use crate::model::availability::Verdict;
 use crate::model::error::CallError;
@@ -210,6 +211,10 @@ impl Receive<Request> for RequestRouterActor {
         ctx.at_hand(item);
         let puid = std::str::from_utf8(&request.puid).unwrap_or_default();
         let (headers, left_out) = call_headers(&request.record.headers, puid);
+        let left_out = match request.message.transport() {
+            Transport::Rest => left_out,
+            Transport::Grpc => headers.not_metadata(),
+        };
         if left_out + request.record.unreadable_headers > 0 {
             self.parts.events.headers_left_out(&request.record, left_out);
         }

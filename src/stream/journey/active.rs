@@ -9,7 +9,7 @@ use crate::config::settings::{Protocol, Transport};
 use crate::graph::NodeId;
 use crate::kafka::outcome::{ErrorClass, Failure};
 use crate::model::clock::{Clock, Mark};
-use crate::model::error::CallError;
+use crate::model::error::{CallError, Class};
 use crate::model::retry::Attempts;
 use crate::record::{CallKind, Message};
 
@@ -114,8 +114,8 @@ impl Active {
         let name = &rules.plan.node(self.node).name;
         Failure {
             class: match error {
-                CallError::Timeout(_) => ErrorClass::Timeout,
                 CallError::ReplyTooLarge { .. } => ErrorClass::TooLarge,
+                _ if error.class() == Class::TimedOut => ErrorClass::Timeout,
                 _ => ErrorClass::ModelError,
             },
             message: format!("node {name}: {error}; {why}"),
