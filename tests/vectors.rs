@@ -8,6 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use millrace_proto::inference::{ModelInferRequest, ModelInferResponse};
+use millrace_proto::tensorflow_serving::{PredictRequest, PredictResponse};
+use prost::Message;
 use serde::Deserialize;
 use serde_json::json;
 use support::collect::Record;
@@ -55,6 +58,11 @@ impl Case {
     /// What the model must get: the value, but for a reply in the place of a request, whose result is renamed.
     fn expected(&self) -> Vec<u8> {
         let body = self.body();
+        if self.proto_name.as_deref() == Some("inference.ModelInferRequest") {
+            let named = ModelInferRequest::decode(&body[..]).is_ok_and(|request| !request.model_name.is_empty());
+            // A request that names no model gets the node's name.
+            return if named { body } else { [b"\n\x01m", &body[..]].concat() };
+        }
         if self.transport == "grpc" {
             return body;
         }
@@ -206,4 +214,111 @@ fn check(case: &Case, (answered, record): &(bool, Record), got: Option<&Vec<u8>>
         assert!(told.contains(REFUSED), "{file}: {told}");
         assert_eq!(got, Some(&case.body()), "{file}: what the model got");
     }
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    file: String,
+    protocol: String,
+    transport: String,
+    proto_name: Option<String>,
+}
+
+impl Answer {
+    fn body(&self) -> Vec<u8> {
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(&self.file)).expect("the vector is there")
+    }
+
+    /// Whether the next node, `b`, got what it should.
+    fn chained(&self, got: &[u8]) {
+        let (file, body) = (&self.file, self.body());
+        match self.proto_name.as_deref() {
+            Some("inference.ModelInferResponse") => chained_v2(file, &body, got),
+            Some("tensorflow.serving.PredictResponse") => {
+                let reply = PredictResponse::decode(&body[..]).expect("a reply");
+                let request = PredictRequest::decode(got).expect("a request");
+                assert_eq!(request.inputs, reply.outputs, "{file}");
+                assert_eq!(request.model_spec.expect("a model").name, "b", "{file}");
+            }
+            Some(_) => assert_eq!(got, body, "{file}"),
+            None => {
+                let renamed =
+                    replaced(&replaced(&body, "\"predictions\"", "\"instances\""), "\"outputs\"", "\"inputs\"");
+                assert_eq!(String::from_utf8_lossy(got), String::from_utf8_lossy(&renamed), "{file}");
+            }
+        }
+    }
+}
+
+fn chained_v2(file: &str, reply: &[u8], got: &[u8]) {
+    let reply = ModelInferResponse::decode(reply).expect("a reply");
+    let request = ModelInferRequest::decode(got).expect("a request");
+    assert_eq!((request.model_name.as_str(), &request.id), ("b", &reply.id), "{file}");
+    assert_eq!(
+        (&request.parameters, &request.raw_input_contents),
+        (&reply.parameters, &reply.raw_output_contents),
+        "{file}"
+    );
+    assert_eq!(request.inputs.len(), reply.outputs.len(), "{file}");
+    for (input, output) in request.inputs.iter().zip(&reply.outputs) {
+        let of_input = (&input.name, &input.datatype, &input.shape, &input.parameters);
+        assert_eq!(of_input, (&output.name, &output.datatype, &output.shape, &output.parameters), "{file}");
+        // Raw data and typed contents exclude each other, empty ones too.
+        let contents = output.contents.as_ref().filter(|_| reply.raw_output_contents.is_empty());
+        assert_eq!(input.contents.as_ref(), contents, "{file}");
+    }
+}
+
+#[test]
+fn what_real_servers_answered_reaches_the_next_node() {
+    let all: Vec<Answer> = serde_json::from_str(include_str!("vectors/replies.json")).expect("a list");
+    assert!(all.len() > 15);
+    for (protocol, name) in [(Protocol::Seldon, "seldon"), (Protocol::Tensorflow, "tensorflow"), (Protocol::V2, "v2")] {
+        for transport in ["rest", "grpc"] {
+            let mine = all.iter().filter(|answer| answer.protocol == name && answer.transport == transport);
+            let answers: Vec<&Answer> = mine.collect();
+            let bodies: HashMap<String, Vec<u8>> = answers.iter().map(|one| (one.file.clone(), one.body())).collect();
+            let got = Got::default();
+            let a = replying(transport, "a", move |id, _| bodies[id].clone());
+            let keep = Arc::clone(&got);
+            let b = replying(transport, "b", move |id, body| {
+                keep.lock().expect("no test panics here").insert(id.to_owned(), body.to_vec());
+                body.to_vec()
+            });
+            let scenario = Scenario::new(&BROKER, &format!("replies-{name}-{transport}"), 1).protocol(protocol);
+            let request = cases().into_iter().find(|case| {
+                let fits = case.protocol == name && case.transport == transport && case.outcome == "answered";
+                fits && !case.file.contains("list") && !case.file.contains("empty")
+            });
+            let request = request.expect("there is a request of every kind");
+            let draft = |answer: &&Answer| {
+                let draft = Draft::value(request.body()).header("Seldon-Puid", answer.file.as_str());
+                request.proto_name.iter().fold(draft, |draft, name| draft.header("proto-name", name.as_str()))
+            };
+            BROKER.send(&scenario.input, &answers.iter().map(draft).collect::<Vec<_>>());
+            let chain = json!({"name": "a", "type": "MODEL", "children": [{"name": "b", "type": "MODEL"}]});
+            let config = config(&scenario, transport, &a).without("nodes/m").set("graph", chain);
+            let config = config.set("nodes/a/endpoint", a.endpoint()).set("nodes/b/endpoint", b.endpoint());
+            let _service = Service::start(&config);
+            let ended = ended(&scenario, answers.len());
+            for answer in answers {
+                let (answered, record) = &ended[&answer.file];
+                assert!(answered, "{}: {:?}", answer.file, record.header("millrace-error-message"));
+                answer.chained(&got.lock().expect("no test panics here")[&answer.file]);
+            }
+        }
+    }
+}
+
+/// A model that answers with 200 and what is made of the id and the body.
+fn replying(transport: &str, name: &str, make: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static) -> Server {
+    if transport == "rest" {
+        return Server::Rest(Model::answering(name, move |request: &Request| {
+            Response::json(200, make(request.header("seldon-puid").expect("the id is sent along"), &request.body))
+        }));
+    }
+    Server::Grpc(GrpcModel::answering(name, move |_, body, metadata| {
+        let id = metadata.get("seldon-puid").and_then(|id| id.to_str().ok()).expect("the id is sent along");
+        Ok(make(id, &body).into())
+    }))
 }

@@ -1,3 +1,5 @@
+//! The journey, event by event: what it asks for, what a failure costs, how it ends.
+
 use bytes::Bytes;
 
 use super::*;
