@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use millrace_proto::inference::{ModelInferRequest, ModelInferResponse};
-use millrace_proto::tensorflow_serving::{PredictRequest, PredictResponse};
+use millrace_proto::inference::{ModelInferRequest, ModelInferResponse, model_infer_request};
+use millrace_proto::tensorflow::{TensorProto, TensorShapeProto, tensor_shape_proto};
+use millrace_proto::tensorflow_serving::{ModelSpec, PredictRequest, PredictResponse};
 use prost::Message;
 use serde::Deserialize;
 use serde_json::json;
@@ -321,4 +322,56 @@ fn replying(transport: &str, name: &str, make: impl Fn(&str, &[u8]) -> Vec<u8> +
         let id = metadata.get("seldon-puid").and_then(|id| id.to_str().ok()).expect("the id is sent along");
         Ok(make(id, &body).into())
     }))
+}
+
+/// The requests that are too large for limits that libraries have of themselves: 1 MiB, and more than 4 MiB.
+fn large() -> Vec<(&'static str, &'static str, Option<&'static str>, Vec<u8>)> {
+    let bytes: Vec<u8> = (0..1_048_576_u32).map(|i| (i.wrapping_mul(31) + 7) as u8).collect();
+    let floats: Vec<u8> = (0..1024 * 1025_u32).flat_map(|i| ((i % 251) as f32).to_le_bytes()).collect();
+    let raw = |datatype: &str, shape: &[i64], raw: Vec<u8>| {
+        let input = model_infer_request::InferInputTensor {
+            name: "image".into(),
+            datatype: datatype.into(),
+            shape: shape.to_vec(),
+            ..Default::default()
+        };
+        let (model_name, inputs, raw_input_contents) = ("m".into(), vec![input], vec![raw.into()]);
+        ModelInferRequest { model_name, inputs, raw_input_contents, ..Default::default() }.encode_to_vec()
+    };
+    let dims = [1, 512, 512, 4].map(|size| tensor_shape_proto::Dim { size, ..Default::default() });
+    let tensor = TensorProto {
+        dtype: 4,
+        tensor_shape: Some(TensorShapeProto { dim: dims.into(), ..Default::default() }),
+        tensor_content: bytes.clone().into(),
+        ..Default::default()
+    };
+    let model_spec = Some(ModelSpec { name: "m".into(), ..Default::default() });
+    let inputs = [("image".to_owned(), tensor)].into();
+    let predict = PredictRequest { model_spec, inputs, ..Default::default() }.encode_to_vec();
+    let text = format!("{{\"instances\":[{{\"b64\":\"{}\"}}]}}", "QUJD".repeat(349_526));
+    vec![
+        ("tensorflow", "grpc", Some("tensorflow.serving.PredictRequest"), predict),
+        ("tensorflow", "rest", None, text.into()),
+        ("v2", "grpc", Some("inference.ModelInferRequest"), raw("UINT8", &[1, 512, 512, 4], bytes)),
+        ("v2", "grpc", Some("inference.ModelInferRequest"), raw("FP32", &[1, 1024, 1025], floats)),
+    ]
+}
+
+#[test]
+fn large_requests_and_answers_pass() {
+    for (place, (name, transport, proto_name, body)) in large().into_iter().enumerate() {
+        let protocol = if name == "v2" { Protocol::V2 } else { Protocol::Tensorflow };
+        let scenario = Scenario::without_topics(&BROKER, &format!("large-{place}")).protocol(protocol);
+        let topics = [&scenario.input, &scenario.output, &scenario.dead].map(String::as_str);
+        BROKER.create_topics(&topics, 1, &[("max.message.bytes", "20000000")]);
+        let got = Got::default();
+        let server = Server::start(transport, Arc::clone(&got), HashSet::new());
+        let draft = Draft::value(body.clone()).header("Seldon-Puid", "large");
+        BROKER.send(&scenario.input, &[proto_name.iter().fold(draft, |draft, name| draft.header("proto-name", *name))]);
+        let _service = Service::start(&config(&scenario, transport, &server));
+        let (answered, record) = &ended(&scenario, 1)["large"];
+        assert!(answered, "{:?}", record.header("millrace-error-message"));
+        let got = got.lock().expect("no test panics here");
+        assert!(got["large"] == body && record.value.as_ref() == Some(&body), "{place}: bytes have changed");
+    }
 }
