@@ -168,13 +168,13 @@ fn a_router_that_answers_nonsense_costs_only_its_records() {
 fn what_needs_no_server_is_done_here() {
     let scenario = Scenario::new(&BROKER, "built-in", 2).protocol(Protocol::Seldon);
     let (a, b) = (arithmetic("a", "/predict", |n| n), arithmetic("b", "/predict", |n| n + 1.0));
-    let (c, d) = (arithmetic("c", "/predict", |n| 100.0 + n), arithmetic("d", "/predict", |_| 0.0));
+    let (c, never) = (arithmetic("c", "/predict", |n| 100.0 + n), arithmetic("never", "/predict", |_| 0.0));
     let split =
         json!([{"name": "weights", "value": "1,1", "type": "STRING"}, {"name": "seed", "value": "7", "type": "INT"}]);
     let graph = json!({"name": "split", "implementation": "RANDOM_ABTEST", "parameters": split, "children": [
         {"name": "mean", "implementation": "AVERAGE_COMBINER", "children": [leaf("a"), leaf("b")]},
-        {"name": "first", "implementation": "SIMPLE_ROUTER", "children": [leaf("c"), leaf("d")]}]});
-    let config = config(&scenario, graph, &[&a, &b, &c, &d]).set("inject_routing", true);
+        {"name": "first", "implementation": "SIMPLE_ROUTER", "children": [leaf("c"), leaf("never")]}]});
+    let config = config(&scenario, graph, &[&a, &b, &c, &never]).set("inject_routing", true);
     let service = Service::start(&config);
     let numbers: Vec<f64> = (0..100).map(f64::from).collect();
     let (answers, letters) = ends(&scenario, &service, &numbers);
@@ -189,7 +189,7 @@ fn what_needs_no_server_is_done_here() {
         assert_eq!(rows(&answer.text()), [[expected]], "{n}");
     }
     assert!(routes.iter().all(|count| *count > 25), "{routes:?}");
-    assert_eq!(d.calls(), 0);
+    assert_eq!(never.calls(), 0);
 }
 
 #[test]

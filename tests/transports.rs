@@ -61,13 +61,11 @@ fn grpc_echo(name: &'static str) -> GrpcModel {
         if request.model_name != name {
             return Err((5, format!("there is no model {}", request.model_name)));
         }
-        let raw = match request.raw_input_contents.into_iter().next() {
-            Some(raw) => raw,
-            None => {
-                let contents = request.inputs[0].contents.clone().unwrap_or_default();
-                contents.int64_contents.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>().into()
-            }
+        let typed = || {
+            let contents = request.inputs[0].contents.clone().unwrap_or_default();
+            contents.int64_contents.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>().into()
         };
+        let raw = request.raw_input_contents.first().cloned().unwrap_or_else(typed);
         let tensor = &request.inputs[0];
         let output = model_infer_response::InferOutputTensor {
             name: tensor.name.clone(),

@@ -145,9 +145,9 @@ impl RequestRouterActor {
             Some(Ok(reply)) => {
                 endpoint.answered(ticket, now);
                 if current {
-                    self.step(id, Event::Replied(node, reply.message), None, ctx)
+                    self.step(id, Event::Replied(node, reply.message), None, ctx);
                 } else {
-                    self.forget(id, ctx)
+                    self.forget(id, ctx);
                 }
             }
             Some(Err(error)) => {

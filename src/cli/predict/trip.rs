@@ -63,13 +63,13 @@ pub(super) async fn run(
         for command in commands.drain(..) {
             match command {
                 Command::Call(node, target) => {
-                    calls.start(&journey, node, target, Duration::ZERO, &running, &mut handles)
+                    calls.start(&journey, node, target, Duration::ZERO, &running, &mut handles);
                 }
                 Command::CallAfter(node, target, wait) => {
                     calls.start(&journey, node, target, wait, &running, &mut handles);
                 }
                 Command::Stop(node) => {
-                    handles.iter().filter(|(of, _)| *of == node).for_each(|(_, handle)| handle.abort())
+                    handles.iter().filter(|(of, _)| *of == node).for_each(|(_, handle)| handle.abort());
                 }
                 // Only the answer that is given was asked for.
                 Command::Shadow { .. } | Command::Compare { .. } => {}
@@ -101,7 +101,7 @@ struct Calls<'a> {
     log: RefCell<Vec<Called>>,
 }
 
-impl<'a> Calls<'a> {
+impl Calls<'_> {
     fn step(&self, journey: &RefCell<Journey>, event: Event<'_>) -> Vec<Command> {
         let mut commands = Vec::new();
         let now = self.begun.elapsed();
