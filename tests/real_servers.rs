@@ -32,13 +32,13 @@ const RECORDS: usize = 24;
 // ---- requests ----
 
 /// The measures of a flower; different numbers are different flowers, of all three kinds.
-pub fn flower(n: usize) -> [f64; 4] {
+fn flower(n: usize) -> [f64; 4] {
     let at = |low: f64, high: f64, step: usize| low + (high - low) * ((n * step) % 23) as f64 / 22.0;
     [at(4.3, 7.9, 1), at(2.0, 4.4, 5), at(1.0, 6.9, 3), at(0.1, 2.5, 3)]
 }
 
 /// One to three flowers.
-pub fn flowers(n: usize) -> Vec<[f64; 4]> {
+fn flowers(n: usize) -> Vec<[f64; 4]> {
     (0..=n % 3).map(|i| flower(n + 7 * i)).collect()
 }
 

@@ -23,13 +23,13 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 /// What a server answers to JSON.
 #[track_caller]
-pub fn post(server: &Server, path: &str, body: &str) -> Answer {
+pub(crate) fn post(server: &Server, path: &str, body: &str) -> Answer {
     http_client::post(server.rest_port(), path, body).unwrap_or_else(|e| panic!("{}{path}: {e}", server.name()))
 }
 
 /// The body of an answer that has to be good.
 #[track_caller]
-pub fn must_post(server: &Server, path: &str, body: &str) -> String {
+pub(crate) fn must_post(server: &Server, path: &str, body: &str) -> String {
     let answer = post(server, path, body);
     assert_eq!(answer.status, 200, "{}{path} to {body}: {}", server.name(), answer.body);
     answer.body
@@ -37,7 +37,7 @@ pub fn must_post(server: &Server, path: &str, body: &str) -> String {
 
 /// What a server answers to bytes with headers.
 #[track_caller]
-pub fn post_bytes(server: &Server, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Raw {
+pub(crate) fn post_bytes(server: &Server, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Raw {
     let answer = http_client::exchange(server.rest_port(), "POST", path, headers, body);
     answer.unwrap_or_else(|e| panic!("{}{path}: {e}", server.name()))
 }
@@ -50,31 +50,31 @@ fn channel(server: &Server) -> Channel {
 }
 
 /// V2's `ModelInfer`.
-pub fn infer(server: &Server, request: ModelInferRequest) -> Result<ModelInferResponse, Status> {
+pub(crate) fn infer(server: &Server, request: ModelInferRequest) -> Result<ModelInferResponse, Status> {
     let mut client = GrpcInferenceServiceClient::new(channel(server));
     RUNTIME.block_on(client.model_infer(request)).map(tonic::Response::into_inner)
 }
 
 /// Seldon's `TransformInput`.
-pub fn transform(server: &Server, message: SeldonMessage) -> SeldonMessage {
+pub(crate) fn transform(server: &Server, message: SeldonMessage) -> SeldonMessage {
     let mut client = TransformerClient::new(channel(server));
     RUNTIME.block_on(client.transform_input(message)).expect("the transformer answers").into_inner()
 }
 
 /// Seldon's `Route`.
-pub fn route(server: &Server, message: SeldonMessage) -> SeldonMessage {
+pub(crate) fn route(server: &Server, message: SeldonMessage) -> SeldonMessage {
     let mut client = RouterClient::new(channel(server));
     RUNTIME.block_on(client.route(message)).expect("the router answers").into_inner()
 }
 
 /// Seldon's `Predict`.
-pub fn predict(server: &Server, message: SeldonMessage) -> SeldonMessage {
+pub(crate) fn predict(server: &Server, message: SeldonMessage) -> SeldonMessage {
     let mut client = ModelClient::new(channel(server));
     RUNTIME.block_on(client.predict(message)).expect("the model answers").into_inner()
 }
 
 /// Seldon's `Aggregate`.
-pub fn aggregate(server: &Server, messages: Vec<SeldonMessage>) -> SeldonMessage {
+pub(crate) fn aggregate(server: &Server, messages: Vec<SeldonMessage>) -> SeldonMessage {
     let mut client = CombinerClient::new(channel(server));
     let list = SeldonMessageList { seldon_messages: messages };
     RUNTIME.block_on(client.aggregate(list)).expect("the combiner answers").into_inner()

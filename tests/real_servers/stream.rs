@@ -18,20 +18,20 @@ use crate::support::wait;
 const SOON: Duration = Duration::from_mins(2);
 
 /// What became of the records, by id.
-pub struct Ends {
+pub(crate) struct Ends {
     answers: HashMap<String, Record>,
     letters: HashMap<String, Record>,
 }
 
 impl Ends {
     /// How many were answered and how many dead-lettered.
-    pub fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         (self.answers.len(), self.letters.len())
     }
 
     /// The answer to a record.
     #[track_caller]
-    pub fn answer(&self, id: &str) -> &Record {
+    pub(crate) fn answer(&self, id: &str) -> &Record {
         self.answers.get(id).unwrap_or_else(|| match self.letters.get(id) {
             Some(letter) => panic!("{id} is a dead letter: {}", reason(letter)),
             None => panic!("{id} has no answer"),
@@ -40,13 +40,13 @@ impl Ends {
 
     /// The dead letter of a record.
     #[track_caller]
-    pub fn letter(&self, id: &str) -> &Record {
+    pub(crate) fn letter(&self, id: &str) -> &Record {
         self.letters.get(id).unwrap_or_else(|| panic!("{id} is no dead letter"))
     }
 
     /// The answer to a record as a message, which its header names.
     #[track_caller]
-    pub fn message<M: ProtoName>(&self, id: &str) -> M {
+    pub(crate) fn message<M: ProtoName>(&self, id: &str) -> M {
         let record = self.answer(id);
         assert_eq!(record.must_have("proto-name"), M::PROTO_NAME);
         M::decode(record.value.as_deref().unwrap_or_default()).expect("it is what its header says")
@@ -54,35 +54,35 @@ impl Ends {
 }
 
 /// All that a dead letter says.
-pub fn reason(letter: &Record) -> String {
+pub(crate) fn reason(letter: &Record) -> String {
     let names = ["class", "node", "status", "attempts", "message", "body"].map(|name| format!("millrace-error-{name}"));
     let texts = names.iter().filter_map(|name| Some(format!("{name}: {}", letter.header(name)?)));
     texts.collect::<Vec<_>>().join("\n")
 }
 
 /// A configuration with this graph; its nodes have to be added.
-pub fn config(scenario: &Scenario<'_>, graph: Value) -> Config {
+pub(crate) fn config(scenario: &Scenario<'_>, graph: Value) -> Config {
     scenario.config().without("nodes/double").without("nodes/add-one").set("graph", graph)
 }
 
 /// The graph of one model.
-pub fn model(name: &str) -> Value {
+pub(crate) fn model(name: &str) -> Value {
     json!({"name": name, "type": "MODEL"})
 }
 
 /// A record that is known again by its id.
-pub fn record(id: &str, value: impl Into<Vec<u8>>) -> Draft {
+pub(crate) fn record(id: &str, value: impl Into<Vec<u8>>) -> Draft {
     Draft::value(value).key(id).header("Seldon-Puid", id)
 }
 
 /// A record with a message.
-pub fn proto_record<M: ProtoName>(id: &str, message: &M) -> Draft {
+pub(crate) fn proto_record<M: ProtoName>(id: &str, message: &M) -> Draft {
     record(id, message.encode_to_vec()).header("proto-name", M::PROTO_NAME)
 }
 
 /// Runs the service over these records until each has ended, and once only.
 #[track_caller]
-pub fn run(scenario: &Scenario<'_>, config: &Config, drafts: &[Draft]) -> Ends {
+pub(crate) fn run(scenario: &Scenario<'_>, config: &Config, drafts: &[Draft]) -> Ends {
     let service = Service::start(config);
     BROKER.send(&scenario.input, drafts);
     let (mut outputs, mut dead) = (scenario.outputs(), scenario.dead_letters());

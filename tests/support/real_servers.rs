@@ -154,7 +154,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // The whole group, and before the first is waited for: until then its id is nobody else's.
-        let kill = format!("kill -KILL -- -{}", self.child.id());
+        let kill = format!("kill -s KILL -- -{}", self.child.id());
         if let Err(why) = Command::new("sh").args(["-c", &kill]).status() {
             eprintln!("{}: {kill}: {why}", self.name);
         }

@@ -26,7 +26,7 @@ for g in $groups; do
     case $(readlink "$p/exe") in "${g#*:}"*) ;; *) continue ;; esac
     stat=$(cat "$p/stat") || continue
     set -- ${stat##*) }
-    [ "$3" != "${g%%:*}" ] || { kill -KILL -- "-${g%%:*}"; break; }
+    [ "$3" != "${g%%:*}" ] || { kill -s KILL -- "-${g%%:*}"; break; }
   done
 done
 for d in $brokers; do
