@@ -24,9 +24,9 @@ const SOON: Duration = Duration::from_secs(30);
 /// A configuration with another graph and other models.
 fn config(scenario: &Scenario<'_>, graph: Value, models: &[&Model]) -> Config {
     let config = scenario.config().without("nodes/double").without("nodes/add-one").set("graph", graph);
-    models.iter().fold(config, |config, model| {
-        config.set(&format!("nodes/{}/endpoint", model.name()), model.endpoint())
-    })
+    models
+        .iter()
+        .fold(config, |config, model| config.set(&format!("nodes/{}/endpoint", model.name()), model.endpoint()))
 }
 
 fn leaf(name: &str) -> Value {
@@ -169,7 +169,8 @@ fn what_needs_no_server_is_done_here() {
     let scenario = Scenario::new(&BROKER, "built-in", 2).protocol(Protocol::Seldon);
     let (a, b) = (arithmetic("a", "/predict", |n| n), arithmetic("b", "/predict", |n| n + 1.0));
     let (c, d) = (arithmetic("c", "/predict", |n| 100.0 + n), arithmetic("d", "/predict", |_| 0.0));
-    let split = json!([{"name": "weights", "value": "1,1", "type": "STRING"}, {"name": "seed", "value": "7", "type": "INT"}]);
+    let split =
+        json!([{"name": "weights", "value": "1,1", "type": "STRING"}, {"name": "seed", "value": "7", "type": "INT"}]);
     let graph = json!({"name": "split", "implementation": "RANDOM_ABTEST", "parameters": split, "children": [
         {"name": "mean", "implementation": "AVERAGE_COMBINER", "children": [leaf("a"), leaf("b")]},
         {"name": "first", "implementation": "SIMPLE_ROUTER", "children": [leaf("c"), leaf("d")]}]});
@@ -210,9 +211,8 @@ fn a_shadow_is_compared_and_harms_nobody() {
     for answer in &answers {
         assert_eq!(rows(&answer.text()), [[number_of(answer) + 1.0]]);
     }
-    let compared = |node, result| {
-        service.metrics().sum("millrace_shadows_total", &[("node", node), ("result", result)]) as usize
-    };
+    let compared =
+        |node, result| service.metrics().sum("millrace_shadows_total", &[("node", node), ("result", result)]) as usize;
     wait::until_true(SOON, "all copies but those that hang are compared", || {
         (compared("same", "equal"), compared("other", "different"), compared("failing", "failed")) == (30, 30, 30)
     });
@@ -225,7 +225,8 @@ fn the_failure_of_one_child_ends_the_calls_of_its_siblings() {
     let scenario = Scenario::new(&BROKER, "siblings", 1).protocol(Protocol::Seldon);
     let failing = Model::answering("failing", |_: &Request| Response::json(400, r#"{"error":"no"}"#));
     let hanging = Model::start("hanging", Rules { hang_all: true, ..Rules::default() });
-    let graph = json!({"name": "mean", "implementation": "AVERAGE_COMBINER", "children": [leaf("failing"), leaf("hanging")]});
+    let graph =
+        json!({"name": "mean", "implementation": "AVERAGE_COMBINER", "children": [leaf("failing"), leaf("hanging")]});
     let service = Service::start(&config(&scenario, graph, &[&failing, &hanging]));
     let (answers, letters) = ends(&scenario, &service, &[1.0, 2.0, 3.0]);
     assert_eq!((answers.len(), letters.len()), (0, 3));
@@ -277,7 +278,10 @@ fn tensorflow_and_v2_graphs_combine_too() {
 fn graphs_that_cannot_work_are_refused_at_start() {
     let scenario = Scenario::without_topics(&BROKER, "refused");
     for (graph, words) in [
-        (json!({"name": "a", "type": "MODEL", "implementation": "MAGIC_SERVER"}), &["MAGIC_SERVER", "SKLEARN_SERVER"][..]),
+        (
+            json!({"name": "a", "type": "MODEL", "implementation": "MAGIC_SERVER"}),
+            &["MAGIC_SERVER", "SKLEARN_SERVER"][..],
+        ),
         (json!({"name": "a", "type": "CHOOSER"}), &["CHOOSER", "ROUTER"]),
         (json!({"name": "a", "type": "COMBINER", "children": [leaf("b"), leaf("b")]}), &["\"b\""]),
         (json!({"name": "a", "implementation": "RANDOM_ABTEST"}), &["RANDOM_ABTEST"]),

@@ -3,10 +3,14 @@
 //! Not for reading or checking: a value of these types was checked already. Names, units and defaults are explained in
 //! `config/default.yaml`.
 
+mod graph;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use graph::{GraphNode, Implementation, Logger, LoggerMode, Method, NodeKind, Split};
 
 /// Everything the service needs to know.
 #[derive(Clone, Debug)]
@@ -19,6 +23,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// How requests are encoded and nodes are called where neither a record nor a node says otherwise.
     pub transport: Transport,
+    /// What is read from the input topic.
+    pub stream: Stream,
     /// Write the route that a request took into the answer's `meta.routing`. Protocol seldon only.
     pub inject_routing: bool,
     /// Worker arbiters.
@@ -68,6 +74,25 @@ pub enum Protocol {
     V2,
 }
 
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Seldon => "seldon",
+            Self::Tensorflow => "tensorflow",
+            Self::V2 => "v2",
+        })
+    }
+}
+
+/// What is read from a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Requests, which are answered.
+    Requests,
+    /// Feedback, which teaches the graph's nodes and has no answer.
+    Feedback,
+}
+
 /// How a message travels: which encoding it has, and how a node is called with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
@@ -75,6 +100,11 @@ pub enum Transport {
     Rest,
     /// Protobuf over gRPC.
     Grpc,
+}
+
+impl Transport {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Rest, Self::Grpc];
 }
 
 impl fmt::Display for Transport {
@@ -97,6 +127,8 @@ pub struct Kafka {
     pub client_id: String,
     /// Requests.
     pub input_topic: String,
+    /// Feedback, if it is read too.
+    pub feedback_topic: Option<String>,
     /// Answers.
     pub output_topic: String,
     /// Records that could not be answered.
@@ -231,109 +263,6 @@ pub struct Retry {
     pub min_backoff: Duration,
     /// Upper bound of any wait.
     pub max_backoff: Duration,
-}
-
-/// A node of the graph and its children (Seldon: PredictiveUnit).
-#[derive(Clone, Debug, PartialEq)]
-pub struct GraphNode {
-    /// Name, unique in the graph.
-    pub name: String,
-    /// What it does, by its type.
-    pub kind: NodeKind,
-    /// What it does besides.
-    pub methods: Vec<Method>,
-    /// Who does it.
-    pub implementation: Implementation,
-    /// Where its requests and replies are to be logged.
-    pub logger: Option<Logger>,
-    /// Nodes below it.
-    pub children: Vec<GraphNode>,
-}
-
-impl GraphNode {
-    /// A node of this type with a server of its own and nothing besides.
-    pub fn new(name: impl Into<String>, kind: NodeKind, children: Vec<GraphNode>) -> Self {
-        let (methods, implementation, logger) = (Vec::new(), Implementation::Server, None);
-        Self { name: name.into(), kind, methods, implementation, logger, children }
-    }
-}
-
-/// Type of a node: which methods it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeKind {
-    /// Only what its `methods` or its implementation say.
-    Unknown,
-    /// Answers predict requests.
-    Model,
-    /// Chooses the child that goes on.
-    Router,
-    /// Makes one answer of its children's.
-    Combiner,
-    /// Changes the request before its children get it.
-    Transformer,
-    /// Changes its children's answer.
-    OutputTransformer,
-}
-
-/// A method that a node has besides those of its type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// As a TRANSFORMER.
-    TransformInput,
-    /// As an OUTPUT_TRANSFORMER.
-    TransformOutput,
-    /// As a ROUTER.
-    Route,
-    /// As a COMBINER.
-    Aggregate,
-    /// Takes feedback.
-    SendFeedback,
-}
-
-/// Who does a node's work.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Implementation {
-    /// Its server, prepackaged or one's own.
-    Server,
-    /// A child is drawn by weight, here.
-    RandomAbtest(Split),
-    /// A fixed answer, for trying things out.
-    SimpleModel,
-    /// Always the first child.
-    SimpleRouter,
-    /// The mean of its children's answers.
-    AverageCombiner,
-    /// The first child answers; the others get a copy, and their answers are compared with its own.
-    Shadow,
-}
-
-/// How requests are divided between children.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Split {
-    /// A weight per child, not all 0.
-    pub weights: Vec<f64>,
-    /// With a seed, a request's id alone decides.
-    pub seed: Option<u64>,
-}
-
-/// Where a node's payloads are to be logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Logger {
-    /// Requests, replies or both.
-    pub mode: LoggerMode,
-    /// Who takes them; without one, the deployment's default.
-    pub url: Option<String>,
-}
-
-/// Which payloads are logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LoggerMode {
-    /// Both.
-    All,
-    /// What goes in.
-    Request,
-    /// What comes out.
-    Response,
 }
 
 /// Admin port.

@@ -1,9 +1,7 @@
 //! Tests of the REST client, on real sockets of this thread.
 
 use std::future::Future;
-use std::sync::Arc;
 
-use awc::http::header::HeaderName;
 use futures_util::future::join_all;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -11,10 +9,10 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::config::settings::{Endpoint, Retry};
 use crate::model::Class;
-use crate::model::headers::CallHeaders;
+use crate::model::headers::call_headers;
 use crate::model::stub::Act::{self, Close, Hang, Reset, Wait};
 use crate::model::stub::{Server, answer, send};
-use crate::record::CallKind;
+use crate::record::{CallKind, Headers, Message};
 
 fn node(server: &Server) -> Node {
     Node {
@@ -30,24 +28,25 @@ fn node(server: &Server) -> Node {
     }
 }
 
-fn client(server: &Server) -> RestClient {
+pub(super) fn client(server: &Server) -> RestClient {
     RestClient::new(Protocol::V2, &node(server), 4 * 1024 * 1024).unwrap()
 }
 
-fn request(body: &str) -> CallRequest {
-    let fields = [("seldon-puid", "id-1"), ("x-a", "1"), ("x-a", "2")]
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-    let (headers, message) =
-        (CallHeaders { fields: Arc::new(fields) }, Message::json(Bytes::copy_from_slice(body.as_bytes())));
+pub(super) fn request(body: &str) -> CallRequest {
+    let mut record = Headers::default();
+    record.push("x-a", "1");
+    record.push("x-a", "2");
+    let (headers, _) = call_headers(&record, "id-1");
+    let message = Message::json(Bytes::copy_from_slice(body.as_bytes()));
     CallRequest { kind: CallKind::Predict, message, headers, timeout: Duration::from_secs(10) }
 }
 
 /// The result of one call to a server that always does the same.
-fn call(acts: Vec<Act>) -> Result<Reply, CallError> {
+pub(super) fn call(acts: Vec<Act>) -> Result<Reply, CallError> {
     run(async move { client(&Server::start(move |_, _| acts.clone()).await).call(request("{}")).await })
 }
 
-fn run<T>(test: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
     actix_rt::System::new().block_on(test)
 }
 
@@ -114,7 +113,7 @@ fn only_200_is_success_and_redirects_are_not_followed() {
             })
             .await;
             let error = client(&server).call(request("{}")).await.unwrap_err();
-            assert_eq!((error.class(), error.status()), (Class::Permanent, status[..3].parse().ok()));
+            assert_eq!((error.class(), error.code()), (Class::Permanent, status[..3].parse().ok()));
             assert_eq!(server.requests.borrow().len(), 1);
         });
     }
@@ -173,8 +172,8 @@ fn a_reply_that_cannot_be_taken_as_it_is_says_why() {
         "unusable reply: neither Content-Length nor chunked encoding, its end cannot be known",
     );
     assert_eq!(
-        refused("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx"),
-        "unusable reply: encoded as \"gzip\", which was not asked for",
+        refused("HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nxx"),
+        "unusable reply: encoded as 'br', which was not asked for",
     );
     assert!(matches!(call(vec![send("\x15\x03\x01\x00\x02\x02\x46"), Close]).unwrap_err(), CallError::BadReply(_)));
 }
@@ -334,11 +333,11 @@ fn readiness_is_asked_on_the_paths_of_the_protocol() {
     assert_eq!((result, lines), (Ok(()), vec!["GET /health/status HTTP/1.1".to_owned()]));
     let (result, lines) =
         probe(Protocol::Tensorflow, "GET /v1/models/m ", answer("200 OK", "{\"state\": \"LOADING\"}"));
-    assert_eq!((result.unwrap_err().status(), lines.len()), (Some(200), 1));
+    assert_eq!((result.unwrap_err().code(), lines.len()), (Some(200), 1));
     let (result, lines) = probe(Protocol::V2, "GET /v2/models/m/ready ", answer("200 OK", ""));
     assert_eq!((result, lines.len()), (Ok(()), 1));
     let (result, lines) = probe(Protocol::V2, "GET /v2/health/ready ", answer("503 Service Unavailable", "loading"));
-    assert_eq!((result.unwrap_err().status(), lines.len()), (Some(503), 2));
+    assert_eq!((result.unwrap_err().code(), lines.len()), (Some(503), 2));
     let (result, lines) = probe(Protocol::V2, "nothing", vec![]);
     assert_eq!((result, lines.len()), (Ok(()), 2));
     let (result, _) = probe(Protocol::Seldon, "GET", vec![Hang]);

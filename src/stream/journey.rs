@@ -156,12 +156,12 @@ impl Journey {
             let route = codec::route(rules.protocol, &reply).map_err(|error| error.to_string());
             return self.routed(node, route, Some((&active, &reply)), rules);
         }
-        // What the nodes before said in `meta` goes on with the answer.
-        let message = match rules.protocol {
-            Protocol::Seldon if active.kind != CallKind::SendFeedback && !active.heirs.is_empty() => {
-                meta::merge(&reply, &active.heirs.iter().collect::<Vec<_>>())
+        let message = match active.inherited(reply) {
+            Ok(message) => message,
+            Err(reason) => {
+                let failure = active.unusable(&reason, rules);
+                return self.fail(node, failure, rules);
             }
-            _ => reply,
         };
         let carried = Carried { message, spent: active.clock.spent(now), replied: true };
         self.walk.replied(&rules.plan, node, carried, &mut self.pending);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, ItemId, Receive};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tonic::Code;
 
 use super::journey::Target;
 use super::router::RequestRouterActor;
@@ -139,16 +140,19 @@ impl ModelClientActor {
     fn count(&self, result: &Result<Reply, CallError>, took: Duration) {
         let outcome = match result {
             Ok(_) => CallOutcome::Answered,
-            Err(CallError::Timeout(_)) => CallOutcome::Timeout,
+            Err(CallError::Timeout(_) | CallError::Grpc { code: Code::DeadlineExceeded, .. }) => CallOutcome::Timeout,
             Err(CallError::ReplyTooLarge { .. }) => CallOutcome::TooLarge,
             Err(CallError::BadReply(_)) => CallOutcome::BadReply,
             Err(
                 CallError::Refused(_)
                 | CallError::ConnectTimeout(_)
                 | CallError::Reset(_)
-                | CallError::Status { code: 503, .. },
+                | CallError::Status { code: 503, .. }
+                | CallError::Grpc { code: Code::Unavailable, .. },
             ) => CallOutcome::Unavailable,
-            Err(CallError::Status { .. }) => CallOutcome::ModelError,
+            Err(CallError::Status { .. } | CallError::Grpc { .. } | CallError::Unsupported(_)) => {
+                CallOutcome::ModelError
+            }
         };
         let code = match result {
             Ok(_) => Some(200),

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, ItemId, Permit, Receive};
+use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, Receive};
 use tokio::time::Instant;
 
 use self::flight::{Flight, Owner};

@@ -11,7 +11,7 @@ use super::endpoint::Seen;
 use super::journey::Rules;
 use super::producer::Partitions;
 use super::targets::{NodeTarget, targets};
-use crate::config::settings::{Order, Protocol, Settings, Start, Transport};
+use crate::config::settings::{Order, Protocol, Settings, Start, Stream, Transport};
 use crate::events::{Events, NodeLabels, NodeMetrics};
 use crate::graph::Plan;
 use crate::kafka::client::{admin_config, consumer_config};
@@ -22,7 +22,6 @@ use crate::kafka::sink::Sink;
 use crate::kafka::status::{Heartbeat, Status};
 use crate::kafka::topics::TopicAdmin;
 use crate::model::health::EndpointStats;
-use crate::model::paths::service;
 
 /// A node's endpoint for one transport.
 pub struct EndpointSetting {
@@ -67,7 +66,11 @@ pub struct Setting {
 
 /// What cannot be worked with, in words for whoever wrote the settings.
 pub fn plan(settings: &Settings) -> Result<Plan, String> {
-    Plan::new(&settings.graph).map_err(|faults| {
+    let plan = match settings.stream {
+        Stream::Requests => Plan::new(&settings.graph),
+        Stream::Feedback => Plan::feedback(&settings.graph),
+    };
+    plan.map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         faults.join("; ")
     })
@@ -79,7 +82,7 @@ impl Setting {
         let limits = &settings.limits;
         let (rules, targets) = targets(settings, plan)?;
         let endpoints = targets.into_iter().map(|of| {
-            let (service, method) = service(settings.protocol, &of.node.name, of.transport, of.call);
+            let (service, method) = of.service(settings.protocol);
             let labels = NodeLabels { node: &of.name(), image: &of.node.image, service: &service, method };
             EndpointSetting { metrics: events.node(&labels), of, stats: Arc::default(), seen: Arc::default() }
         });

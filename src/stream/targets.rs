@@ -1,8 +1,10 @@
 //! Which endpoints a graph is called through: one per node and transport that a call of it may take.
 
 use super::journey::{NodeRules, Rules, Target};
-use crate::config::settings::{Node, Settings, Transport};
+use crate::config::settings::{Node, Protocol, Settings, Stream, Transport};
 use crate::graph::Plan;
+use crate::model::methods::usual;
+use crate::model::paths::Paths;
 use crate::record::CallKind;
 
 /// A node's endpoint for one transport.
@@ -22,6 +24,19 @@ impl NodeTarget {
     /// Name of the node, with the transport where it is the second one.
     pub fn name(&self) -> String {
         if self.primary { self.node.name.clone() } else { format!("{} ({})", self.node.name, self.transport) }
+    }
+}
+
+impl NodeTarget {
+    /// Seldon's `service` and `method` of its calls.
+    pub fn service(&self, protocol: Protocol) -> (String, &'static str) {
+        match self.transport {
+            Transport::Rest => {
+                let paths = Paths::new(protocol, &self.node.name);
+                (paths.calls.get(&self.call).cloned().unwrap_or(paths.predict), "post")
+            }
+            Transport::Grpc => (usual(protocol, self.call).to_owned(), "unary"),
+        }
     }
 }
 
@@ -54,5 +69,6 @@ pub fn targets(settings: &Settings, plan: Plan) -> Result<(Rules, Vec<NodeTarget
         nodes.push(rules);
     }
     let (protocol, deadline) = (settings.protocol, settings.limits.record_deadline);
-    Ok((Rules { plan, nodes, protocol, deadline, inject_routing: settings.inject_routing }, targets))
+    let feedback = settings.stream == Stream::Feedback;
+    Ok((Rules { plan, nodes, protocol, deadline, inject_routing: settings.inject_routing, feedback }, targets))
 }

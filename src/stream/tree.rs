@@ -133,6 +133,7 @@ fn worker(
         permits: setting.permits.clone(),
         protocol: setting.protocol,
         transport: setting.transport,
+        feedback: setting.rules.feedback,
         order: setting.order,
         bounds: setting.bounds,
         output_topic: setting.output_topic.clone(),

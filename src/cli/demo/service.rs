@@ -12,7 +12,7 @@ use super::broker::{DEAD_LETTERS, INPUT, OUTPUT};
 use crate::admin::Actors;
 use crate::config::settings::{
     Admin, Assignment, Delivery, Deployment, Endpoint, GraphNode, Kafka, Limits, Log, LogFormat, Node, NodeKind, Order,
-    Protocol, Retry, Settings, Start, Transport,
+    Protocol, Retry, Settings, Start, Stream, Transport,
 };
 
 /// A running service.
@@ -47,6 +47,7 @@ pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str
         order: Order::Key,
         protocol: Protocol::Seldon,
         transport: Transport::Rest,
+        stream: Stream::Requests,
         inject_routing: false,
         threads: 1,
         kafka: Kafka {
@@ -54,6 +55,7 @@ pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str
             group_id: "model.demo.default".to_owned(),
             client_id: "millrace-demo".to_owned(),
             input_topic: INPUT.to_owned(),
+            feedback_topic: None,
             output_topic: OUTPUT.to_owned(),
             dead_letter_topic: DEAD_LETTERS.to_owned(),
             create_topics: false,

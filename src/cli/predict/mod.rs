@@ -24,7 +24,7 @@ use trip::Trip;
 
 /// Sends the request, tells and returns the exit code.
 pub(super) fn predict(arguments: &PredictArgs) -> u8 {
-    let loaded = match load::graph(&arguments.source) {
+    let loaded = match load::settings(&arguments.source) {
         Ok(loaded) => loaded,
         Err(faults) => {
             print_error(&load::report(&faults));

@@ -62,11 +62,15 @@ pub(super) async fn run(
         let mut result = None;
         for command in commands.drain(..) {
             match command {
-                Command::Call(node, target) => calls.start(&journey, node, target, Duration::ZERO, &running, &mut handles),
+                Command::Call(node, target) => {
+                    calls.start(&journey, node, target, Duration::ZERO, &running, &mut handles)
+                }
                 Command::CallAfter(node, target, wait) => {
                     calls.start(&journey, node, target, wait, &running, &mut handles);
                 }
-                Command::Stop(node) => handles.iter().filter(|(of, _)| *of == node).for_each(|(_, handle)| handle.abort()),
+                Command::Stop(node) => {
+                    handles.iter().filter(|(of, _)| *of == node).for_each(|(_, handle)| handle.abort())
+                }
                 // Only the answer that is given was asked for.
                 Command::Shadow { .. } | Command::Compare { .. } => {}
                 Command::Answer(message) => result = Some(Ok(message)),

@@ -131,7 +131,7 @@ fn the_executors_names_do_what_they_did() {
 fn all_faults_come_at_once_with_their_sources() {
     let config = "kafka:\n  inputTopic: a\nlimits: {drain: 30}\nnodes: {resnet: {timeout: 5s}}\n";
     let variables = [("KAFKA_WORKERS", "0"), ("KAFKA_AUTO_COMMIT", "maybe"), ("MILLRACE__ORDERS", "key")];
-    let flags = [("http_port", "eighty"), ("kafka_output_topic", "cifar10-rest-input"), ("transport", "grpc")];
+    let flags = [("http_port", "eighty"), ("kafka_output_topic", "cifar10-rest-input"), ("transport", "soap")];
     let text = load_with(Some(CIFAR10), Some(config), &flags, &variables).unwrap_err().to_string();
     for wanted in [
         ":2: kafka.inputTopic: unknown key; did you mean `input_topic`?",
@@ -142,7 +142,7 @@ fn all_faults_come_at_once_with_their_sources() {
         "environment MILLRACE__ORDERS: unknown key `orders`; did you mean `order`?",
         "flag --http_port: admin.port: \"eighty\" is not a whole number",
         "flag --kafka_output_topic: kafka.output_topic: is the input topic",
-        "flag --transport: grpc is not in this version; use rest",
+        "flag --transport: \"soap\" is not known; one of: rest, grpc",
     ] {
         assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
     }

@@ -29,6 +29,8 @@ pub struct Parts {
     pub protocol: Protocol,
     /// Encoding of a request that does not say one.
     pub transport: Transport,
+    /// Records are feedback.
+    pub feedback: bool,
     /// Order of the outputs.
     pub order: Order,
     /// Bounds of the partition.
@@ -46,6 +48,10 @@ pub struct Parts {
 impl Parts {
     /// The request in a record.
     pub(super) fn decode(&self, record: &Record) -> Result<Message, DecodeError> {
+        if self.feedback {
+            let (headers, value) = (&record.headers, record.value.as_ref());
+            return codec::decode_feedback(self.transport, headers, value, self.request_bytes);
+        }
         codec::decode(self.protocol, self.transport, &record.headers, record.value.as_ref(), self.request_bytes)
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::rules::{Rules, Target};
+use crate::codec::meta::{self, MetaError};
 use crate::codec::{self, convert};
 use crate::config::settings::{Protocol, Transport};
 use crate::graph::NodeId;
@@ -81,6 +82,31 @@ impl Active {
             self.clock.forgive(mark, now);
         }
         self.clock.pause(now);
+    }
+
+    /// The reply with what the nodes before said in `meta`. A reply that has no place for it is as it is.
+    pub(super) fn inherited(&self, reply: Message) -> Result<Message, String> {
+        if self.heirs.is_empty() || self.kind == CallKind::SendFeedback {
+            return Ok(reply);
+        }
+        match meta::merge(&reply, &self.heirs.iter().collect::<Vec<_>>()) {
+            Ok(merged) => Ok(merged),
+            Err(MetaError::NotJson(_) | MetaError::NotProto(_)) => Ok(reply),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// An answer came, and cannot be used.
+    pub(super) fn unusable(&self, reason: &str, rules: &Rules) -> Failure {
+        let name = &rules.plan.node(self.node).name;
+        Failure {
+            class: ErrorClass::Unchainable,
+            message: format!("node {name}: {reason}"),
+            node: Some(name.clone()),
+            status: None,
+            attempts: self.attempts.failed() + 1,
+            body: None,
+        }
     }
 
     /// The failure of this call for good.

@@ -53,6 +53,8 @@ pub struct Rules {
     pub deadline: Duration,
     /// Write the route into the answer.
     pub inject_routing: bool,
+    /// What runs through the graph is feedback, which teaches its nodes and has no answer.
+    pub feedback: bool,
 }
 
 impl Rules {

@@ -15,7 +15,7 @@ fn rules(graph: &GraphNode, attempts: u32) -> Rules {
     let plan = Plan::new(graph).unwrap();
     let node = NodeRules { retry, transport: None, rest: Some(REST), grpc: None };
     let nodes = vec![node; plan.size()];
-    Rules { plan, nodes, protocol: Protocol::Seldon, deadline: s(60), inject_routing: false }
+    Rules { plan, nodes, protocol: Protocol::Seldon, deadline: s(60), inject_routing: false, feedback: false }
 }
 
 fn model(name: &str, children: Vec<GraphNode>) -> GraphNode {

@@ -23,7 +23,11 @@ impl RequestRouterActor {
         match flight.owner {
             Owner::Record(request) => {
                 let (guard, record, puid) = (request.guard, request.record, request.puid);
-                let outcome = result.map_or_else(Outcome::DeadLettered, Outcome::Answered);
+                let outcome = match result {
+                    Ok(_) if self.parts.rules.feedback => Outcome::Skipped,
+                    Ok(answer) => Outcome::Answered(answer),
+                    Err(failure) => Outcome::DeadLettered(failure),
+                };
                 self.finished.push_back(Finished { guard, record, puid, outcome, keep: Keep::Everything });
                 self.hand_over(ctx);
             }
