@@ -82,6 +82,18 @@ fn json_of(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|e| panic!("{text}: {e}"))
 }
 
+/// The child that a router's answer names, which is one row of one number.
+fn route_of(text: &str) -> usize {
+    let answer = json_of(text);
+    answer["data"]["ndarray"][0][0].as_u64().unwrap_or_else(|| panic!("{text} is no route")) as usize
+}
+
+/// Key, type and value of an answer's metrics.
+fn metrics_of(answer: &Value) -> Vec<(&Value, &Value, Option<f64>)> {
+    let metrics = answer["meta"]["metrics"].as_array().unwrap_or_else(|| panic!("{answer} has no metrics"));
+    metrics.iter().map(|metric| (&metric["key"], &metric["type"], metric["value"].as_f64())).collect()
+}
+
 // ---- tests ----
 
 #[test]
@@ -92,8 +104,7 @@ fn transformer_router_and_models_over_rest() {
     let mut routes = [0, 0];
     for n in 0..RECORDS {
         let transformed = direct::must_post(&transformer, "/transform-input", &body(n, &inches(n)));
-        let route = &json_of(&direct::must_post(&router, "/route", &transformed))["data"]["ndarray"][0];
-        let route = route.as_u64().unwrap_or_else(|| panic!("{route} is no route")) as usize;
+        let route = route_of(&direct::must_post(&router, "/route", &transformed));
         routes[route] += 1;
         let leaf = [&short, &long][route];
         let expected = json_of(&direct::must_post(leaf, "/predict", &transformed));
@@ -147,6 +158,31 @@ fn first_number(message: &SeldonMessage) -> f64 {
 
 #[test]
 #[ignore = "make test-servers runs it"]
+fn a_graph_of_both_transports() {
+    let [transformer, router, short, long] = Shared::all([&TRANSFORMER, &ROUTER, &SHORT, &LONG]);
+    let scenario = Scenario::new(&BROKER, "routed-both", 2).protocol(Protocol::Seldon);
+    let nodes: [&Server; 4] = [&transformer, &router, &short, &long];
+    let config = [&router, &long].iter().fold(over_rest(&scenario, routed(), &nodes), |config, node| {
+        let at = format!("nodes/{}", node.name());
+        config.set(&format!("{at}/transport"), "grpc").set(&format!("{at}/grpc_endpoint"), node.grpc())
+    });
+    let drafts: Vec<_> = (0..RECORDS).map(|n| record(&id(n), body(n, &inches(n)))).collect();
+    let ends = run(&scenario, &config, &drafts);
+    for n in 0..RECORDS {
+        let transformed = direct::must_post(&transformer, "/transform-input", &body(n, &inches(n)));
+        let leaf = [&short, &long][route_of(&direct::must_post(&router, "/route", &transformed))];
+        let expected = json_of(&direct::must_post(leaf, "/predict", &transformed));
+        let answer = json_of(&ends.answer(&id(n)).text());
+        assert_eq!(answer["data"], expected["data"]);
+        assert_eq!(answer["meta"]["puid"], id(n));
+        assert_eq!(answer["meta"]["tags"], expected["meta"]["tags"]);
+        // gRPC knows floats only: 1 comes back as 1.0.
+        assert_eq!(metrics_of(&answer), metrics_of(&expected));
+    }
+}
+
+#[test]
+#[ignore = "make test-servers runs it"]
 fn a_combiner_over_rest() {
     let [combiner, short, long] = Shared::all([&COMBINER, &SHORT, &LONG]);
     let ends = rest_ends("combined-rest", combined(), &[&combiner, &short, &long]);
@@ -191,8 +227,7 @@ fn a_model_that_fails_in_a_graph_is_named_with_its_words() {
     let ends = run(&scenario, &config, &[good(0), record("narrow", narrow.as_str()), good(2)]);
     assert_eq!(ends.counts(), (2, 1));
     let transformed = direct::must_post(&transformer, "/transform-input", &narrow);
-    let route = json_of(&direct::must_post(&router, "/route", &transformed))["data"]["ndarray"][0] == 1;
-    let leaf = if route { &long } else { &short };
+    let leaf = [&short, &long][route_of(&direct::must_post(&router, "/route", &transformed))];
     let refusal = direct::post(leaf, "/predict", &transformed);
     assert!(refusal.body.contains("X has 3 features"), "{}", refusal.body);
     let letter = ends.letter("narrow");

@@ -164,7 +164,7 @@ impl Drop for Server {
 
 /// Where the virtual environments are.
 fn environments() -> PathBuf {
-    let made_elsewhere = std::env::var_os("MILLRACE_SERVERS").map(PathBuf::from);
+    let made_elsewhere = std::env::var_os("MILLRACE_SERVERS").filter(|path| !path.is_empty()).map(PathBuf::from);
     made_elsewhere.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers"))
 }
 
