@@ -101,13 +101,13 @@ fn metrics_of(answer: &Value) -> Vec<(&Value, &Value, Option<f64>)> {
 fn transformer_router_and_models_over_rest() {
     let [transformer, router, short, long] = Shared::all([&TRANSFORMER, &ROUTER, &SHORT, &LONG]);
     let ends = rest_ends("routed-rest", routed(), &[&transformer, &router, &short, &long]);
-    let mut routes = [0, 0];
+    let mut asked = [0, 0];
     for n in 0..RECORDS {
-        let transformed = direct::must_post(&transformer, "/transform-input", &body(n, &inches(n)));
-        let route = route_of(&direct::must_post(&router, "/route", &transformed));
-        routes[route] += 1;
+        let changed = direct::must_post(&transformer, "/transform-input", &body(n, &inches(n)));
+        let route = route_of(&direct::must_post(&router, "/route", &changed));
+        asked[route] += 1;
         let leaf = [&short, &long][route];
-        let expected = json_of(&direct::must_post(leaf, "/predict", &transformed));
+        let expected = json_of(&direct::must_post(leaf, "/predict", &changed));
         let answer = json_of(&ends.answer(&id(n)).text());
         assert_eq!(answer["data"], expected["data"]);
         assert_eq!(answer["meta"]["puid"], id(n));
@@ -122,7 +122,7 @@ fn transformer_router_and_models_over_rest() {
         assert_eq!(metrics, &expected["meta"]["metrics"]);
         assert!(metrics.to_string().contains(&format!("{}_size", leaf.name())), "{metrics}");
     }
-    assert!(routes.iter().all(|count| *count > 0), "only one model was asked: {routes:?}");
+    assert!(asked.iter().all(|count| *count > 0), "only one model was asked: {asked:?}");
 }
 
 #[test]
@@ -130,13 +130,13 @@ fn transformer_router_and_models_over_rest() {
 fn transformer_router_and_models_over_grpc() {
     let [transformer, router, short, long] = Shared::all([&TRANSFORMER, &ROUTER, &SHORT, &LONG]);
     let ends = grpc_ends("routed-grpc", routed(), &[&transformer, &router, &short, &long]);
-    let mut routes = [0, 0];
+    let mut asked = [0, 0];
     for n in 0..RECORDS {
-        let transformed = direct::transform(&transformer, message(n, &inches(n)));
-        let route = first_number(&direct::route(&router, transformed.clone())) as usize;
-        routes[route] += 1;
+        let changed = direct::transform(&transformer, message(n, &inches(n)));
+        let route = first_number(&direct::route(&router, changed.clone())) as usize;
+        asked[route] += 1;
         let leaf = [&short, &long][route];
-        let expected = direct::predict(leaf, transformed);
+        let expected = direct::predict(leaf, changed);
         let answer: SeldonMessage = ends.message(&id(n));
         assert_eq!(answer.data_oneof, expected.data_oneof);
         let (meta, expected) = (answer.meta.expect("meta"), expected.meta.expect("meta"));
@@ -144,7 +144,7 @@ fn transformer_router_and_models_over_grpc() {
         assert!(meta.tags.contains_key("unit") && meta.tags.contains_key(leaf.name()), "{:?}", meta.tags);
         assert!(meta.metrics.iter().any(|metric| metric.key == format!("{}_size", leaf.name())), "{:?}", meta.metrics);
     }
-    assert!(routes.iter().all(|count| *count > 0), "only one model was asked: {routes:?}");
+    assert!(asked.iter().all(|count| *count > 0), "only one model was asked: {asked:?}");
 }
 
 /// The first number of a message's data.
@@ -169,9 +169,9 @@ fn a_graph_of_both_transports() {
     let drafts: Vec<_> = (0..RECORDS).map(|n| record(&id(n), body(n, &inches(n)))).collect();
     let ends = run(&scenario, &config, &drafts);
     for n in 0..RECORDS {
-        let transformed = direct::must_post(&transformer, "/transform-input", &body(n, &inches(n)));
-        let leaf = [&short, &long][route_of(&direct::must_post(&router, "/route", &transformed))];
-        let expected = json_of(&direct::must_post(leaf, "/predict", &transformed));
+        let changed = direct::must_post(&transformer, "/transform-input", &body(n, &inches(n)));
+        let leaf = [&short, &long][route_of(&direct::must_post(&router, "/route", &changed))];
+        let expected = json_of(&direct::must_post(leaf, "/predict", &changed));
         let answer = json_of(&ends.answer(&id(n)).text());
         assert_eq!(answer["data"], expected["data"]);
         assert_eq!(answer["meta"]["puid"], id(n));
@@ -226,9 +226,9 @@ fn a_model_that_fails_in_a_graph_is_named_with_its_words() {
     let good = |n| record(&id(n), body(n, &inches(n)));
     let ends = run(&scenario, &config, &[good(0), record("narrow", narrow.as_str()), good(2)]);
     assert_eq!(ends.counts(), (2, 1));
-    let transformed = direct::must_post(&transformer, "/transform-input", &narrow);
-    let leaf = [&short, &long][route_of(&direct::must_post(&router, "/route", &transformed))];
-    let refusal = direct::post(leaf, "/predict", &transformed);
+    let changed = direct::must_post(&transformer, "/transform-input", &narrow);
+    let leaf = [&short, &long][route_of(&direct::must_post(&router, "/route", &changed))];
+    let refusal = direct::post(leaf, "/predict", &changed);
     assert!(refusal.body.contains("X has 3 features"), "{}", refusal.body);
     let letter = ends.letter("narrow");
     assert_eq!(letter.text(), narrow);
