@@ -16,6 +16,7 @@ pub mod load;
 pub mod metrics;
 pub mod models;
 pub mod ports;
+pub mod real_servers;
 pub mod reaper;
 pub mod requests;
 pub mod scenario;
