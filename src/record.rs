@@ -127,6 +127,18 @@ impl CallKind {
     /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Predict, Self::TransformInput, Self::TransformOutput, Self::Route, Self::Aggregate, Self::SendFeedback];
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Predict => "predict",
+            Self::TransformInput => "transform-input",
+            Self::TransformOutput => "transform-output",
+            Self::Route => "route",
+            Self::Aggregate => "aggregate",
+            Self::SendFeedback => "send-feedback",
+        }
+    }
 }
 
 /// A request or a reply, as the bytes that travel.

@@ -16,7 +16,7 @@ use super::{load, print_error};
 use crate::codec::convert;
 use crate::config::settings::{Settings, Transport};
 use crate::kafka::outcome::{ErrorClass, Failure};
-use crate::record::{CallKind, Message};
+use crate::record::Message;
 use crate::stream::journey::Rules;
 use crate::stream::setting;
 use crate::stream::targets::{NodeTarget, targets};
@@ -91,7 +91,7 @@ fn told(trip: &Trip, rules: &Rules) -> String {
     let widest = trip.calls.iter().map(|call| call.name.len()).max().unwrap_or(0);
     let mut text = String::new();
     for call in &trip.calls {
-        let (name, kind, took) = (&call.name, kind(call.kind), milliseconds(call.took));
+        let (name, kind, took) = (&call.name, call.kind.name(), milliseconds(call.took));
         writeln!(text, "  {name:<widest$}  {kind:<16} {took:>10}  {}", call.result).expect("memory takes all text");
     }
     let routes = trip.routes.iter().map(|(node, route)| format!("{} {route}", rules.name(*node)));
@@ -99,17 +99,6 @@ fn told(trip: &Trip, rules: &Rules) -> String {
     writeln!(text, "  route: {}", if routes.is_empty() { "none" } else { &routes }).expect("memory takes all text");
     write!(text, "  in all: {}", milliseconds(trip.took)).expect("memory takes all text");
     text
-}
-
-fn kind(kind: CallKind) -> &'static str {
-    match kind {
-        CallKind::Predict => "predict",
-        CallKind::TransformInput => "transform-input",
-        CallKind::TransformOutput => "transform-output",
-        CallKind::Route => "route",
-        CallKind::Aggregate => "aggregate",
-        CallKind::SendFeedback => "send-feedback",
-    }
 }
 
 fn milliseconds(time: Duration) -> String {

@@ -142,17 +142,6 @@ fn interpret(graph: &GraphNode, nature: &Nature, all: bool) -> (Result<String, S
     (result, interpreter.calls.into_inner(), interpreter.routes.into_inner())
 }
 
-fn kind_name(kind: CallKind) -> &'static str {
-    match kind {
-        CallKind::Predict => "predict",
-        CallKind::TransformInput => "transform-input",
-        CallKind::TransformOutput => "transform-output",
-        CallKind::Route => "route",
-        CallKind::Aggregate => "aggregate",
-        CallKind::SendFeedback => "send-feedback",
-    }
-}
-
 /// Runs the walk; `choose` picks which of the calls under way ends next.
 fn drive(
     plan: &Plan,
@@ -171,7 +160,7 @@ fn drive(
         for next in out.drain(..) {
             match next {
                 Next::Call(node, kind, message) => {
-                    let kind = kind_name(kind);
+                    let kind = kind.name();
                     begun.push((node, kind, format!("{}.{kind}({message})", name(node))));
                 }
                 Next::Route(node, message) => begun.push((node, "route", format!("{}.route({message})", name(node)))),
