@@ -134,7 +134,7 @@ impl Journey {
         match event {
             Event::Begin(message) => {
                 self.encoding = message.transport();
-                let carried = Carried { message, spent: Duration::ZERO, replied: false };
+                let carried = Carried { message, spent: Duration::ZERO, by: None };
                 self.walk.begin(&rules.plan, carried, &mut self.pending);
             }
             Event::Replied(node, message) => self.replied(node, message, now, rules),
@@ -163,7 +163,7 @@ impl Journey {
                 return self.fail(node, failure, rules);
             }
         };
-        let carried = Carried { message, spent: active.clock.spent(now), replied: true };
+        let carried = Carried { message, spent: active.clock.spent(now), by: Some(node) };
         self.walk.replied(&rules.plan, node, carried, &mut self.pending);
     }
 
@@ -239,7 +239,7 @@ impl Journey {
                 Next::Average(node, all) => self.average(node, &all, rules),
                 Next::Fixed(node, mut carried) => {
                     carried.message = codec::simple::answer(rules.protocol, &carried.message);
-                    carried.replied = true;
+                    carried.by = Some(node);
                     self.walk.replied(&rules.plan, node, carried, &mut self.pending);
                 }
                 Next::Draw(node, split) => {
@@ -290,7 +290,7 @@ impl Journey {
         });
         match mean {
             Ok(message) => {
-                let carried = Carried { message, spent: active::longest(all), replied: true };
+                let carried = Carried { message, spent: active::longest(all), by: Some(node) };
                 self.walk.replied(&rules.plan, node, carried, &mut self.pending);
             }
             Err(reason) => {

@@ -19,8 +19,8 @@ pub(super) struct Carried {
     pub(super) message: Message,
     /// Of the record's deadline, on the dearest way that led here.
     pub(super) spent: Duration,
-    /// A node made it; else it is the request itself.
-    pub(super) replied: bool,
+    /// The node that made it; without one it is the request itself.
+    pub(super) by: Option<NodeId>,
 }
 
 /// A call that waits or runs.
@@ -43,22 +43,25 @@ impl Active {
     pub(super) fn new(node: NodeId, kind: CallKind, from: &[Carried], rules: &Rules) -> Result<Self, Failure> {
         let at = &rules.nodes[node.index()];
         let encoding = from.first().map_or(Transport::Rest, |carried| carried.message.transport());
-        let sent = at.target(encoding).ok_or_else(|| format!("it has no endpoint for {encoding} calls")).and_then(
-            |(transport, target)| {
-                let sent = from.iter().map(|carried| convert::to(rules.protocol, &carried.message, transport));
-                let sent = sent.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-                // A request was made ready for REST calls when it was decoded.
-                let message = match &sent[..] {
-                    [only] if !from[0].replied && transport == Transport::Rest && kind != CallKind::Aggregate => {
-                        only.clone()
-                    }
-                    _ => prepare(rules.protocol, kind, rules.name(node), &sent)?,
-                };
-                Ok((target, message, sent))
-            },
-        );
-        let (target, message, sent) = sent.map_err(|reason| unchainable(node, &reason, rules, from.first()))?;
-        let heirs = sent.into_iter().zip(from).filter(|(_, carried)| carried.replied).map(|(sent, _)| sent);
+        let unchainable = |reason: String, blame| unchainable(blame, &reason, rules, from.first());
+        let Some((transport, target)) = at.target(encoding) else {
+            return Err(unchainable(format!("it has no endpoint for {encoding} calls"), node));
+        };
+        // A message that cannot be passed on is the fault of who made it.
+        let blame = if let [Carried { by: Some(by), .. }] = from { *by } else { node };
+        // Where no message can be converted, it is the fault of how the node is called.
+        let of_conversion = if convert::possible(rules.protocol).is_ok() { blame } else { node };
+        let sent = from.iter().map(|carried| convert::to(rules.protocol, &carried.message, transport));
+        let sent = sent.collect::<Result<Vec<_>, _>>();
+        let sent = sent.map_err(|error| unchainable(error.to_string(), of_conversion))?;
+        // A request was made ready for REST calls when it was decoded.
+        let message = match &sent[..] {
+            [only] if from[0].by.is_none() && transport == Transport::Rest && kind != CallKind::Aggregate => {
+                only.clone()
+            }
+            _ => prepare(rules.protocol, kind, rules.name(node), &sent).map_err(|reason| unchainable(reason, blame))?,
+        };
+        let heirs = sent.into_iter().zip(from).filter(|(_, carried)| carried.by.is_some()).map(|(sent, _)| sent);
         Ok(Self {
             node,
             kind,
@@ -158,13 +161,13 @@ pub(super) fn longest(all: &[Carried]) -> Duration {
 
 /// A message that this node cannot be given, or cannot make one of.
 pub(super) fn unchainable(node: NodeId, reason: &str, rules: &Rules, from: Option<&Carried>) -> Failure {
-    let replied = from.is_some_and(|carried| carried.replied);
+    let replied = from.is_some_and(|carried| carried.by.is_some());
     Failure {
         class: if replied { ErrorClass::Unchainable } else { ErrorClass::Undecodable },
         message: format!("node {}: {reason}", rules.name(node)),
         node: Some(rules.plan.node(node).name.clone()),
         status: None,
         attempts: 0,
-        body: from.filter(|carried| carried.replied).map(|carried| carried.message.body.clone()),
+        body: from.filter(|carried| carried.by.is_some()).map(|carried| carried.message.body.clone()),
     }
 }

@@ -289,6 +289,16 @@ fn a_shadow_is_started_and_compared_with_what_the_first_child_answers() {
 }
 
 #[test]
+fn a_reply_that_cannot_be_passed_on_is_its_nodes_fault() {
+    let rules = Rules { protocol: Protocol::Tensorflow, ..chain(1) };
+    let mut trip = Trip::new(&rules);
+    trip.begin(r#"{"instances":[1]}"#);
+    let failure = failure(trip.replied("a", "<html>", s(0)));
+    assert_eq!((failure.class, failure.node.as_deref()), (ErrorClass::Unchainable, Some("a")));
+    assert_eq!(failure.body, Some(Bytes::from_static(b"<html>")));
+}
+
+#[test]
 fn a_node_without_an_endpoint_for_the_message_fails_the_record_clearly() {
     let mut rules = chain(1);
     rules.protocol = Protocol::Tensorflow;
