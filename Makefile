@@ -1,13 +1,13 @@
-# `make` alone lists what there is. CI runs .ci/run, which is `make check` and `make test`.
+# `make` alone lists what there is. CI runs .ci/run, which is `make check`, `make test` and `make test-servers`.
 
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test check chaos cost clean
+.PHONY: help setup build demo test test-servers check chaos cost clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what Debian or Ubuntu with Rust lacks: compiler, headers, Java and Maven for the test broker
 	@scripts/setup.sh
@@ -20,6 +20,11 @@ demo: setup ## Show the whole system in one process, no broker needed (SECONDS=2
 
 test: setup ## Run all tests; those of guarantees start a real Kafka
 	$(CARGO) test --workspace --locked
+
+test-servers: ## Send records through MLServer, KServe and Seldon's microservices, installed from PyPI once (1.6 GB)
+	@scripts/setup.sh servers
+	@tests/servers/install.sh
+	$(CARGO) test --locked --test real_servers -- --ignored
 
 check: setup ## Format, lints, licences and sources of dependencies, documentation
 	$(CARGO) fmt --all --check

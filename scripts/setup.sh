@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Installs what building and testing millrace needs beside Rust, on Debian and Ubuntu. Says what it does; with everything
-# there it does nothing. Elsewhere it names what is missing.
+# Installs what building and testing millrace needs beside Rust, on Debian and Ubuntu; with the argument `servers` also the
+# Python of the real model servers. Says what it does; with everything there it does nothing. Elsewhere it names what is missing.
 set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -14,6 +15,13 @@ java_is_new_enough() {
   version=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
   [ "${version:-0}" -ge 17 ]
 }
+
+with_servers=
+case ${1:-} in
+  '') ;;
+  servers) with_servers=1 ;;
+  *) die "unknown argument $1; there is only: servers" ;;
+esac
 
 # A package and what it is for, one a line, for each thing that is missing.
 missing() {
@@ -31,6 +39,8 @@ missing() {
   has mvn || echo "maven|brings the test broker's jars"
   has openssl || echo "openssl|makes the test broker's certificates"
   has flock || echo "util-linux|flock, for the test broker"
+  [ -z "$with_servers" ] || tests/servers/install.sh python >/dev/null ||
+    echo "PYTHON|Python 3.11 or 3.12 with venv, runs the real model servers"
 }
 
 # The distribution's newest runtime of long support.
@@ -45,6 +55,18 @@ java_package() {
   die "this distribution has no OpenJDK 17 or newer: install one by hand"
 }
 
+# The newest Python with which the servers run. The package brings the interpreter, and pip for virtual environments.
+python_package() {
+  local version
+  for version in 3.12 3.11; do
+    if apt-cache show "python$version-venv" >/dev/null 2>&1; then
+      echo "python$version-venv"
+      return
+    fi
+  done
+  die "this distribution has no Python 3.11 or 3.12: install one by hand and name it in MILLRACE_PYTHON"
+}
+
 has cargo || die "cargo is missing: install Rust with rustup (rust-toolchain.toml names the version)"
 
 wanted=$(missing)
@@ -54,7 +76,8 @@ if [ -z "$wanted" ]; then
 fi
 say "missing:"
 while IFS='|' read -r package purpose; do
-  say "  ${package/JAVA/openjdk-17-jre-headless} ($purpose)"
+  package=${package/JAVA/openjdk-17-jre-headless}
+  say "  ${package/PYTHON/python3-venv} ($purpose)"
 done <<<"$wanted"
 
 has apt-get || die "no apt-get here: install the above under the names your system has for them, then run this again"
@@ -68,7 +91,10 @@ say "reading the package lists"
 "${as_root[@]}" apt-get update -qq
 packages=()
 while IFS='|' read -r package _; do
-  [ "$package" != JAVA ] || package=$(java_package)
+  case $package in
+    JAVA) package=$(java_package) ;;
+    PYTHON) package=$(python_package) ;;
+  esac
   packages+=("$package")
 done <<<"$wanted"
 say "installing ${packages[*]}"

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::config::settings::Transport;
+
 /// A partition of the input topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition(pub i32);
@@ -101,6 +103,87 @@ impl Record {
     /// Bytes it holds in memory: key, value and headers.
     pub fn size(&self) -> usize {
         self.key.as_ref().map_or(0, Bytes::len) + self.value.as_ref().map_or(0, Bytes::len) + self.headers.size()
+    }
+}
+
+/// What a node is asked to do in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum CallKind {
+    /// Answer a request.
+    Predict,
+    /// Change a request.
+    TransformInput,
+    /// Change an answer.
+    TransformOutput,
+    /// Choose a child.
+    Route,
+    /// Make one answer of several.
+    Aggregate,
+    /// Learn how good an answer was.
+    SendFeedback,
+}
+
+impl CallKind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Predict, Self::TransformInput, Self::TransformOutput, Self::Route, Self::Aggregate, Self::SendFeedback];
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Predict => "predict",
+            Self::TransformInput => "transform-input",
+            Self::TransformOutput => "transform-output",
+            Self::Route => "route",
+            Self::Aggregate => "aggregate",
+            Self::SendFeedback => "send-feedback",
+        }
+    }
+}
+
+/// A request or a reply, as the bytes that travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The bytes.
+    pub body: Bytes,
+    /// How they are to be read.
+    pub form: Form,
+}
+
+/// How a message's bytes are to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// JSON text. Without a content type it is `application/json`.
+    Json {
+        /// What was said of it.
+        content_type: Option<Bytes>,
+    },
+    /// V2's binary extension: JSON text of this many bytes, then the tensors' bytes.
+    Binary {
+        /// Bytes of the JSON text.
+        json: usize,
+    },
+    /// A protobuf message of this full name.
+    Proto(&'static str),
+}
+
+impl Message {
+    /// Plain JSON.
+    pub fn json(body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), form: Form::Json { content_type: None } }
+    }
+
+    /// A protobuf message.
+    pub fn proto(name: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), form: Form::Proto(name) }
+    }
+
+    /// How it travels.
+    pub fn transport(&self) -> Transport {
+        match self.form {
+            Form::Json { .. } | Form::Binary { .. } => Transport::Rest,
+            Form::Proto(_) => Transport::Grpc,
+        }
     }
 }
 

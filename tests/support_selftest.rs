@@ -2,13 +2,16 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use millrace_proto::inference::{self, grpc_inference_service_client::GrpcInferenceServiceClient};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use support::check::gather;
 use support::collect::{Collector, Record};
 use support::config::Config;
+use support::grpc_models::GrpcModel;
 use support::http_client;
 use support::kafka::Broker;
 use support::metrics::Metrics;
@@ -175,6 +178,46 @@ fn a_stub_model_misbehaves_as_it_is_told() {
 
     model.change(|rules| rules.ready = false);
     assert_eq!(http_client::get(model.port, "/v2/models/m/ready").expect("it answers").status, 503);
+}
+
+#[test]
+fn a_grpc_stub_can_be_made_to_misbehave_and_to_behave_again() {
+    let model = GrpcModel::calculating("m", |n| 2 * n);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // Another implementation's client, on a connection of its own each time.
+    let infer = |id: &str| {
+        let numbers = inference::InferTensorContents { int64_contents: vec![7], ..Default::default() };
+        let tensor = inference::model_infer_request::InferInputTensor { contents: Some(numbers), ..Default::default() };
+        let mut request = tonic::Request::new(inference::ModelInferRequest {
+            id: id.to_owned(),
+            inputs: vec![tensor],
+            ..Default::default()
+        });
+        request.metadata_mut().insert("seldon-puid", id.parse().expect("it is text"));
+        request.set_timeout(Duration::from_millis(500));
+        let address = format!("http://{}", model.endpoint());
+        runtime.block_on(async {
+            let endpoint = tonic::transport::Endpoint::new(address).expect("an address");
+            let channel = endpoint.connect().await.map_err(|_| tonic::Code::Unavailable)?;
+            let reply = GrpcInferenceServiceClient::new(channel).model_infer(request).await;
+            let outputs = reply.map_err(|status| status.code())?.into_inner().outputs;
+            Ok::<_, tonic::Code>(outputs[0].contents.clone().expect("numbers").int64_contents)
+        })
+    };
+    assert_eq!(infer("a"), Ok(vec![14]));
+    model.change(|rules| rules.fail = vec![(b"b".to_vec(), 3, "no ü".to_owned())]);
+    assert_eq!(infer("b"), Err(tonic::Code::InvalidArgument));
+    model.change(|rules| rules.hang = vec![b"c".to_vec()]);
+    assert_eq!((infer("c"), infer("a")), (Err(tonic::Code::Cancelled), Ok(vec![14])), "the client gives up");
+    wait::until_true(Duration::from_secs(5), "the call that hung is gone", || model.running() == 0);
+    model.down();
+    assert_eq!(infer("a"), Err(tonic::Code::Unavailable));
+    model.up();
+    assert_eq!(infer("a"), Ok(vec![14]));
+    assert_eq!((model.calls(), model.calls_of("a"), model.calls_of("c")), (5, 3, 1));
+    assert_eq!(model.calls_at("/inference.GRPCInferenceService/ModelInfer"), 5);
+    model.change(|rules| rules.answer = Some(Arc::new(|path, _, _| Err((7, path.to_owned())))));
+    assert_eq!(infer("a"), Err(tonic::Code::PermissionDenied));
 }
 
 #[test]

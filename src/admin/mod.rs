@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
+use prometheus::proto::MetricFamily;
 
 pub use health::{Check, Health};
 pub use server::{AdminHandle, start};
@@ -32,9 +33,23 @@ pub struct State {
     /// Answers of the probes.
     pub health: Health,
     /// Where metrics are gathered from.
-    pub registry: Registry,
+    pub registries: Vec<Registry>,
     /// The supervised actors.
     pub actors: Arc<dyn Actors>,
+}
+
+impl State {
+    /// Metrics of all registries. A family that several have is one.
+    fn gather(&self) -> Vec<MetricFamily> {
+        let mut families: Vec<MetricFamily> = Vec::new();
+        for mut family in self.registries.iter().flat_map(Registry::gather) {
+            match families.iter_mut().find(|known| known.name() == family.name()) {
+                Some(known) => known.mut_metric().append(family.mut_metric()),
+                None => families.push(family),
+            }
+        }
+        families
+    }
 }
 
 /// The supervised actors, as far as an operator deals with them.

@@ -50,7 +50,7 @@ async fn started(state: Data<State>) -> HttpResponse {
 }
 
 async fn metrics(state: Data<State>) -> HttpResponse {
-    match TextEncoder::new().encode_to_string(&state.registry.gather()) {
+    match TextEncoder::new().encode_to_string(&state.gather()) {
         Ok(text) => HttpResponse::Ok().content_type(METRICS_TYPE).body(text),
         Err(error) => HttpResponse::InternalServerError().body(error.to_string()),
     }

@@ -26,7 +26,7 @@ fn settings(allow_crash: bool) -> Admin {
 }
 
 fn state() -> State {
-    State { health: Health::new(["scorer"]), registry: Registry::new(), actors: Arc::new(Two::default()) }
+    State { health: Health::new(["scorer"]), registries: vec![Registry::new()], actors: Arc::new(Two::default()) }
 }
 
 /// Status and body.
@@ -79,7 +79,7 @@ fn readiness_follows_the_checks_and_liveness_does_not() {
 fn metrics_are_text_on_both_paths() {
     let state = state();
     let counter = prometheus::IntCounter::new("a_total", "help").unwrap();
-    state.registry.register(Box::new(counter.clone())).unwrap();
+    state.registries[0].register(Box::new(counter.clone())).unwrap();
     counter.inc();
     let admin = start(&settings(false), state).unwrap();
     for path in ["/metrics", "/prometheus"] {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::StyledStr;
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use super::exit::Exit;
 use crate::config::flags;
@@ -19,6 +19,8 @@ Usage:
   millrace run -f deployment.yaml        run a SeldonDeployment with serverType: kafka
   millrace run -c config.yaml            run a configuration file, alone or beside -f
   millrace check -f deployment.yaml      say all that is wrong with it; --online asks brokers and models too
+  millrace graph -f deployment.yaml      draw its graph, here, in mermaid or as a picture
+  millrace predict -f deployment.yaml request.json     send one request through the graph, without Kafka
 
 Without a subcommand, the flags of Seldon's executor are taken as they are: `millrace --sdep … --server_type kafka …`.
 Options come from flags, the environment (MILLRACE__KAFKA__BROKERS, KAFKA_BROKER), the SeldonDeployment and the file.
@@ -35,6 +37,10 @@ pub enum Action {
     Run(Source),
     /// Check the configuration.
     Check(CheckArgs),
+    /// Draw the graph.
+    Graph(GraphArgs),
+    /// Send one request through the graph.
+    Predict(PredictArgs),
     /// Show the whole system in one process.
     Demo(DemoArgs),
 }
@@ -68,6 +74,10 @@ enum Verb {
     Run(Source),
     /// Says all that is wrong with a configuration, without connecting to anything
     Check(CheckArgs),
+    /// Draws the inference graph of a configuration
+    Graph(GraphArgs),
+    /// Sends one request through the graph, without Kafka, and tells answer, route and time of every call
+    Predict(PredictArgs),
     /// Shows the whole system in one process, no broker needed
     Demo(DemoArgs),
 }
@@ -110,6 +120,49 @@ pub struct CheckArgs {
     /// Where the settings come from.
     #[command(flatten)]
     pub source: Source,
+}
+
+/// What `graph` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct GraphArgs {
+    /// What to draw with
+    #[arg(long, value_enum, default_value_t)]
+    pub format: GraphFormat,
+    /// Where to write it; without it, to standard output
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Where the settings come from.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// What `predict` takes.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PredictArgs {
+    /// The request: `.json`, `.pb` (protobuf), or - for standard input
+    #[arg(value_name = "REQUEST")]
+    pub request: PathBuf,
+    /// Where to write the answer's bytes; without it, to standard output
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// A header of the record, such as proto-name=tensorflow.serving.ClassificationRequest
+    #[arg(long = "header", value_name = "NAME=VALUE")]
+    pub headers: Vec<String>,
+    /// Where the settings come from.
+    #[command(flatten)]
+    pub source: Source,
+}
+
+/// What a graph is drawn with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// A tree of lines
+    #[default]
+    Terminal,
+    /// Text that GitHub and documentation tools draw
+    Mermaid,
+    /// A picture
+    Svg,
 }
 
 /// What `demo` takes.
@@ -182,6 +235,8 @@ pub fn parse(arguments: Vec<OsString>) -> Parsed {
             None => Action::Run(cli.source),
             Some(Verb::Run(source)) => Action::Run(source),
             Some(Verb::Check(arguments)) => Action::Check(arguments),
+            Some(Verb::Graph(arguments)) => Action::Graph(arguments),
+            Some(Verb::Predict(arguments)) => Action::Predict(arguments),
             Some(Verb::Demo(arguments)) => Action::Demo(arguments),
         }),
         Err(error) => {
@@ -283,6 +338,23 @@ mod tests {
         assert_eq!(text("--nonsense").1, Exit::Usage);
         assert_eq!(text("rum").1, Exit::Usage);
         assert_eq!(text("demo --rate x").1, Exit::Usage);
+    }
+
+    #[test]
+    fn a_graph_has_a_format_and_a_file() {
+        for (line, format, output) in [
+            ("graph -f d.yaml", GraphFormat::Terminal, None),
+            ("graph --format mermaid -c c.yaml", GraphFormat::Mermaid, None),
+            ("graph -f d.yaml --format=svg -o g.svg", GraphFormat::Svg, Some("g.svg".into())),
+        ] {
+            match parsed(line) {
+                Parsed::Action(Action::Graph(graph)) => {
+                    assert_eq!((graph.format, graph.output), (format, output), "{line}");
+                }
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+        assert_eq!(text("graph --format dot").1, Exit::Usage);
     }
 
     #[test]

@@ -13,10 +13,12 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use super::check::size;
 use super::exit::Exit;
 use super::print;
-use crate::config::settings::{Node, Settings};
+use crate::config::settings::{Settings, Transport};
 use crate::kafka::client;
 use crate::kafka::topics::{Topic, TopicAdmin};
-use crate::model::rest::RestClient;
+use crate::model::client::{Bounds, Client};
+use crate::stream::setting;
+use crate::stream::targets::{NodeTarget, targets};
 
 /// Time for one question to the brokers.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -214,16 +216,24 @@ fn group(settings: &Settings, consumer: &Asking, partitions: i32) -> Finding {
 }
 
 fn models(settings: &Settings) -> Vec<Finding> {
+    let wired = setting::plan(settings).and_then(|plan| targets(settings, plan));
+    let targets = match wired {
+        Ok((_, targets)) => targets,
+        Err(problem) => return vec![finding(Level::Error, "graph", problem)],
+    };
+    // Requests may choose the other transport; who offers only one is no fault.
+    let asked = targets.iter().filter(|target| target.primary).map(|target| model(settings, target));
     // One arbiter is enough: a client's own limits bound each question.
-    actix_rt::System::new().block_on(async {
-        let asked = settings.nodes.values().map(|node| model(settings, node));
-        futures_util::future::join_all(asked).await
-    })
+    actix_rt::System::new().block_on(futures_util::future::join_all(asked))
 }
 
-async fn model(settings: &Settings, node: &Node) -> Finding {
-    let about = format!("node {} at {}", node.name, node.endpoint);
-    let client = match RestClient::new(settings.protocol, node, settings.limits.reply_bytes) {
+async fn model(settings: &Settings, target: &NodeTarget) -> Finding {
+    let (node, transport) = (&target.node, target.transport);
+    let at = node.endpoint(transport).map_or_else(|| node.addresses(), ToString::to_string);
+    let by = if transport == Transport::Grpc { " (grpc)" } else { "" };
+    let about = format!("node {} at {at}{by}", node.name);
+    let bounds = Bounds { request_bytes: settings.limits.request_bytes, reply_bytes: settings.limits.reply_bytes };
+    let client = match Client::new(settings.protocol, node, transport, bounds) {
         Ok(client) => client,
         Err(error) => return finding(Level::Error, about, error.to_string()),
     };

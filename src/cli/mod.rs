@@ -7,8 +7,10 @@ mod check;
 mod check_online;
 pub mod demo;
 pub mod exit;
+mod graph;
 mod load;
 pub mod logging;
+mod predict;
 mod run;
 
 use std::ffi::OsString;
@@ -29,6 +31,8 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         }
         Parsed::Action(Action::Run(source)) => run::run(&source),
         Parsed::Action(Action::Check(arguments)) => check::check(&arguments),
+        Parsed::Action(Action::Graph(arguments)) => graph::graph(&arguments),
+        Parsed::Action(Action::Predict(arguments)) => predict::predict(&arguments),
         Parsed::Action(Action::Demo(arguments)) => run::demo(&arguments),
     }
 }

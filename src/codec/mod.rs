@@ -1,69 +1,39 @@
 //! Bytes to requests and replies and back, per protocol. Pure.
 //!
-//! A body is checked and passed on as the bytes it came in; where the chaining rule of a protocol renames a key, only the
-//! bytes of that key change. Not for transport, and not for judging a reply: HTTP 200 decides that.
+//! A body is checked and passed on as the bytes it came in; where the chaining rule of a protocol renames a key or a field,
+//! only the bytes of that key or field change. Not for transport, and not for judging a reply: its status decides that.
 
+mod aggregate;
+pub mod average;
+pub mod convert;
+mod decode;
+pub mod difference;
+mod error;
+mod feedback;
+mod gzip;
 pub mod json;
+pub mod meta;
+mod names;
+mod prepare;
+mod route;
 mod seldon;
+pub mod simple;
+pub mod tensor;
 mod tensorflow;
 mod v2;
+pub mod wire;
 
 use bytes::{Bytes, BytesMut};
 
+pub use self::aggregate::aggregate;
+pub use self::decode::decode;
+pub use self::error::{BinaryFault, ChainError, DecodeError, RouteError, TensorFault};
+pub use self::feedback::{decode_feedback, feedback_route};
 use self::json::{Member, Root, SyntaxError};
+pub use self::names::{FEEDBACK, request_names};
+pub use self::prepare::prepare;
+pub use self::route::route;
 use crate::config::settings::Protocol;
-
-/// Why a record's value is no request. Class `undecodable`: no retry can help.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// Kafka's null: a tombstone.
-    #[error("the record has no value (null); a request must be a JSON object")]
-    Null,
-    /// Zero bytes.
-    #[error("the record's value is empty; a request must be a JSON object")]
-    Empty,
-    /// Not JSON.
-    #[error("the record's value is not JSON: {0}")]
-    NotJson(#[from] SyntaxError),
-    /// JSON, but no object.
-    #[error("the record's value is a JSON {}; a request must be an object", kind(*.0))]
-    NotObject(Root),
-    /// An object of another protocol, or of none.
-    #[error("the record's value lacks {expected}, which a {protocol} request must have")]
-    MissingKey {
-        /// Protocol that was expected.
-        protocol: &'static str,
-        /// The key or keys that would do.
-        expected: &'static str,
-    },
-}
-
-/// Why a node's reply cannot be the next node's request. It is an answer, so no retry can help.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChainError {
-    /// Not JSON.
-    #[error("the reply cannot be passed to the next node, it is not JSON: {0}")]
-    NotJson(#[from] SyntaxError),
-    /// JSON, but no object.
-    #[error("the reply cannot be passed to the next node, it is a JSON {}, not an object", kind(*.0))]
-    NotObject(Root),
-    /// Nothing that the protocol's chaining rule could use.
-    #[error("the reply cannot be passed to the next node, it lacks {expected}, which a {protocol} reply must have")]
-    MissingKey {
-        /// Protocol of the graph.
-        protocol: &'static str,
-        /// The key or keys that would do.
-        expected: &'static str,
-    },
-}
-
-fn kind(root: Root) -> &'static str {
-    match root {
-        Root::Object => "object",
-        Root::Array => "array",
-        Root::Scalar => "scalar",
-    }
-}
 
 /// The request in a record's value.
 ///
@@ -74,11 +44,7 @@ pub fn check(protocol: Protocol, value: Option<&Bytes>) -> Result<Bytes, DecodeE
     if value.is_empty() {
         return Err(DecodeError::Empty);
     }
-    request(protocol, value).map_err(|fault| match fault {
-        Fault::Syntax(error) => DecodeError::NotJson(error),
-        Fault::Root(root) => DecodeError::NotObject(root),
-        Fault::Missing { protocol, request, .. } => DecodeError::MissingKey { protocol, expected: request },
-    })
+    Ok(request(protocol, value)?)
 }
 
 /// A node's reply as the next node's request.
@@ -86,11 +52,7 @@ pub fn chain(protocol: Protocol, reply: &Bytes) -> Result<Bytes, ChainError> {
     if protocol == Protocol::Seldon {
         return Ok(reply.clone());
     }
-    request(protocol, reply).map_err(|fault| match fault {
-        Fault::Syntax(error) => ChainError::NotJson(error),
-        Fault::Root(root) => ChainError::NotObject(root),
-        Fault::Missing { protocol, reply, .. } => ChainError::MissingKey { protocol, expected: reply },
-    })
+    Ok(request(protocol, reply)?)
 }
 
 fn request(protocol: Protocol, body: &Bytes) -> Result<Bytes, Fault> {
@@ -133,5 +95,13 @@ fn rename(body: &Bytes, member: &Member, name: &str) -> Bytes {
     renamed.freeze()
 }
 
+#[cfg(test)]
+mod grpc_tests;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod rest_tests;
+#[cfg(test)]
+mod route_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 //! The Open Inference Protocol (V2, kfserving) over REST: `inputs` in, `outputs` out, all other keys kept.
 
+pub(super) mod binary;
+pub(super) mod grpc;
+
 use bytes::Bytes;
 
 use super::{Fault, object, rename};

@@ -22,10 +22,15 @@ pub(super) fn read(
     };
     let dead_letter = reader.text("kafka.dead_letter.topic").unwrap_or_else(|| format!("{input}.dlq"));
     topics(reader, [&input, &output, &dead_letter]);
+    let feedback_topic = reader.text("kafka.feedback_topic");
+    if let Some(feedback) = &feedback_topic {
+        feedback_is_apart(reader, feedback, [&input, &output, &dead_letter]);
+    }
     Kafka {
         brokers: brokers(reader, deployment_failed),
         group_id: group(reader, deployment, deployment_failed),
         client_id: reader.required("kafka.client_id"),
+        feedback_topic,
         input_topic: input,
         output_topic: output,
         dead_letter_topic: dead_letter,
@@ -89,8 +94,7 @@ fn group(reader: &mut Reader<'_>, deployment: &Deployment, deployment_failed: bo
 fn topics(reader: &mut Reader<'_>, names: [&str; 3]) {
     const KEYS: [&str; 3] = ["kafka.input_topic", "kafka.output_topic", "kafka.dead_letter.topic"];
     for (key, name) in KEYS.into_iter().zip(names).filter(|(_, name)| !name.is_empty()) {
-        let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if name.len() > LONGEST_TOPIC || !name.chars().all(legal) || [".", ".."].contains(&name) {
+        if !is_topic(name) {
             reader.fault(key, format!("{name:?} cannot be a topic"), "one name of letters, digits, `.`, `_`, `-`");
         }
     }
@@ -106,6 +110,24 @@ fn topics(reader: &mut Reader<'_>, names: [&str; 3]) {
         if !name.is_empty() && name == dead_letter {
             reader.fault(KEYS[2], format!("is the {what} topic, {name:?}"), "give a topic of its own");
         }
+    }
+}
+
+fn is_topic(name: &str) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    name.len() <= LONGEST_TOPIC && name.chars().all(legal) && ![".", ".."].contains(&name)
+}
+
+fn feedback_is_apart(reader: &mut Reader<'_>, feedback: &str, others: [&str; 3]) {
+    const KEY: &str = "kafka.feedback_topic";
+    if !is_topic(feedback) {
+        reader.fault(KEY, format!("{feedback:?} cannot be a topic"), "one name of letters, digits, `.`, `_`, `-`");
+    }
+    if others.contains(&feedback) {
+        reader.fault(KEY, format!("is another topic of this service, {feedback:?}"), "give a topic of its own");
+    }
+    if reader.text("protocol").is_none_or(|protocol| protocol != "seldon") {
+        reader.fault(KEY, "only protocol seldon has feedback", "set `protocol: seldon`, or leave the topic out");
     }
 }
 

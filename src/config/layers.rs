@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use super::fault::{Faults, Origin, Rank, suggest};
+use super::settings::Transport;
 use super::value::{Spot, Value, document};
 
 /// The default configuration: every key, commented.
@@ -45,6 +46,11 @@ pub(super) fn path(dotted: &str) -> Path {
         }
         None => split(dotted),
     }
+}
+
+/// Where the time that an annotation gives for calls of one transport stands: beside the option, which is for both.
+pub(super) fn annotated_timeout(transport: Transport) -> Path {
+    vec!["nodes".into(), EVERY_NODE.into(), format!("timeout ({transport})")]
 }
 
 /// How a path is written.

@@ -151,4 +151,6 @@ fn endpoints(inputs: &Inputs, faults: &mut Faults) -> BTreeMap<String, (String, 
 }
 
 #[cfg(test)]
+mod deployments;
+#[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
 //! All faults are found at once. Nothing here connects to anything.
 
 mod fault;
+#[cfg(test)]
+mod fixture;
 mod kafka;
 mod layers;
 mod load;
@@ -13,6 +15,7 @@ mod nodes;
 mod properties;
 mod reader;
 mod resolve;
+mod rules;
 mod security;
 mod seldon;
 pub mod settings;

@@ -20,10 +20,12 @@ enum Effect {
     FullGraph,
     /// Only one value is right.
     ServerType,
+    /// Sets `inject_routing`; in the executor every value did, whatever it was.
+    InjectRouting,
     /// Accepted; has no meaning here, for the reason given.
     Nothing(&'static str),
 }
-use Effect::{AutoCommit, FullGraph, Key, Nothing, ServerType};
+use Effect::{AutoCommit, FullGraph, InjectRouting, Key, Nothing, ServerType};
 
 /// Environment names with a meaning, weakest first, with what they set.
 const ENVIRONMENT: &[(&str, Effect)] = &[
@@ -44,6 +46,7 @@ const ENVIRONMENT: &[(&str, Effect)] = &[
     ("KAFKA_SASL_MECHANISM", Key("kafka.security.sasl.mechanism")),
     ("KAFKA_SASL_USERNAME", Key("kafka.security.sasl.username")),
     ("KAFKA_SASL_PASSWORD", Key("kafka.security.sasl.password")),
+    ("SELDON_ENABLE_ROUTING_INJECTION", InjectRouting),
     ("SELDON_LOG_LEVEL", Key("log.level")),
     ("MILLRACE_LOG", Key("log.level")),
 ];
@@ -106,6 +109,7 @@ pub fn flags() -> impl Iterator<Item = Flag> {
             AutoCommit => ("Accepted; a commit is always safe here".into(), false),
             FullGraph => ("Accepted if false".into(), false),
             ServerType => ("kafka, which this service always is".into(), false),
+            InjectRouting => ("Sets inject_routing".into(), true),
             Nothing(reason) => (format!("Accepted, does nothing: {reason}"), false),
         };
         let boolean = matches!(effect, AutoCommit | FullGraph) || ["debug", "full_health_checks"].contains(name);
@@ -179,6 +183,15 @@ fn apply(
             )),
             Some(_) => {}
         },
+        InjectRouting => match switch(value) {
+            None => faults.add(origin, format!("{value:?} is no boolean"), "true or false"),
+            Some(on) => {
+                layers.one(path("inject_routing"), &on.to_string(), origin.clone(), faults);
+                if !on {
+                    notices.push(format!("{origin} is off here; Seldon's executor takes every value for on"));
+                }
+            }
+        },
         ServerType if value == "kafka" => {}
         ServerType => faults.add(origin, format!("{value:?} is not what this service does"), "kafka"),
         Nothing(reason) => notices.push(format!("{name} has no meaning here and is ignored: {reason}")),
@@ -215,6 +228,12 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
         _ => None,
     }
+}
+
+/// A boolean, or the word for one.
+fn switch(text: &str) -> Option<bool> {
+    let is = |words: [&str; 3]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+    boolean(text).or_else(|| is(["on", "yes", "y"]).then_some(true)).or_else(|| is(["off", "no", "n"]).then_some(false))
 }
 
 #[cfg(test)]
@@ -284,6 +303,18 @@ mod tests {
         assert!(faults.is_empty() && notices.len() == 1);
         let (_, faults, _) = take(&[("KAFKA_AUTO_COMMIT", "maybe"), ("KAFKA_FULL_GRAPH", "1")]);
         assert_eq!(faults.0.len(), 2);
+    }
+
+    #[test]
+    fn routing_is_injected_where_the_value_says_so() {
+        for (text, on, told) in [("true", "true", 0), ("ON", "true", 0), ("1", "true", 0), ("false", "false", 1)] {
+            let (layers, faults, notices) = take(&[("SELDON_ENABLE_ROUTING_INJECTION", text)]);
+            assert!(faults.is_empty(), "{faults}");
+            assert_eq!(layers.get(&path("inject_routing")).unwrap().value, Value::Text(on.into()), "{text}");
+            assert_eq!(notices.len(), told, "{text}");
+        }
+        let (_, faults, _) = take(&[("SELDON_ENABLE_ROUTING_INJECTION", "perhaps")]);
+        assert!(faults.to_string().contains("ROUTING_INJECTION: \"perhaps\" is no boolean; true or false"), "{faults}");
     }
 
     #[test]

@@ -1,47 +1,64 @@
-//! The graph's nodes: settings and endpoint of each.
+//! The graph's nodes: settings and endpoints of each.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::fault::Origin;
+use super::fault::{Origin, Rank};
 use super::reader::Reader;
-use super::seldon::Deployed;
-use super::settings::{Endpoint, GraphNode, Node, Retry};
+use super::seldon::{Deployed, Reached};
+use super::settings::{Endpoint, GraphNode, Node, Retry, Transport};
 
-/// Names of a graph's nodes, callers before those they call.
-pub(super) fn names(graph: &GraphNode) -> Vec<String> {
-    let mut all = vec![graph.name.clone()];
-    all.extend(graph.children.iter().flat_map(names));
-    all
+/// What the nodes need to know besides the layers.
+pub(super) struct Given<'a> {
+    /// The deployment, if there is one.
+    pub(super) deployed: Option<&'a Deployed>,
+    /// `--endpoint`, by node.
+    pub(super) endpoints: &'a BTreeMap<String, (String, Origin)>,
+    /// How nodes are called that do not say it themselves.
+    pub(super) transport: Transport,
 }
 
-/// Reads the settings of every node. `overrides` come from `--endpoint`.
+/// Reads the settings of every node.
 pub(super) fn read(
     reader: &mut Reader<'_>,
     graph: &GraphNode,
-    deployed: Option<&Deployed>,
-    overrides: &BTreeMap<String, (String, Origin)>,
+    given: &Given<'_>,
+    notices: &mut Vec<String>,
 ) -> BTreeMap<String, Node> {
-    let all = names(graph);
-    for (name, (_, origin)) in overrides {
+    let flat = graph.flat();
+    let all: Vec<String> = flat.iter().map(|(node, _)| node.name.clone()).collect();
+    for (name, (_, origin)) in given.endpoints {
         if !all.contains(name) {
             let remedy = format!("its nodes are: {}", all.join(", "));
             reader.faults.add(origin, format!("the graph has no node {name:?}"), remedy);
         }
     }
-    let nodes = all.iter().map(|name| (name.clone(), node(reader, name, deployed, overrides.get(name)))).collect();
+    let nodes = flat.iter().map(|(at, _)| (at.name.clone(), node(reader, at, given, notices))).collect();
     reader.unread_nodes(&all);
     nodes
 }
 
-fn node(
-    reader: &mut Reader<'_>,
-    name: &str,
-    deployed: Option<&Deployed>,
-    override_: Option<&(String, Origin)>,
-) -> Node {
+/// Time of the longest way through the graph, if every call on it takes as long as one attempt may.
+pub(super) fn longest(graph: &GraphNode, nodes: &BTreeMap<String, Node>) -> Duration {
+    let flat = graph.flat();
+    let mut below = vec![Duration::ZERO; flat.len()];
+    // From the last to the first: children come before their parents.
+    for (index, (node, parent)) in flat.iter().enumerate().rev() {
+        let calls = u32::try_from(node.calls().len()).unwrap_or(u32::MAX);
+        let own = nodes.get(&node.name).map(|node| node.timeout).unwrap_or_default().saturating_mul(calls);
+        let whole = own.saturating_add(below[index]);
+        match parent {
+            Some(parent) => below[*parent] = below[*parent].max(whole),
+            None => return whole,
+        }
+    }
+    Duration::ZERO
+}
+
+fn node(reader: &mut Reader<'_>, at: &GraphNode, given: &Given<'_>, notices: &mut Vec<String>) -> Node {
     const LONG: Duration = Duration::from_hours(24);
     const SHORT: Duration = Duration::from_millis(1);
+    let name = at.name.as_str();
     let retry = Retry {
         attempts: reader.node_number(name, "retry.attempts", 1..=1000) as u32,
         min_backoff: reader.node_duration(name, "retry.min_backoff", SHORT..=LONG),
@@ -52,38 +69,99 @@ fn node(
         let source = format!("{}: nodes.{name}.retry.min_backoff", origin.unwrap_or_default());
         reader.faults.add(source, "is longer than max_backoff", "make it shorter, or max_backoff longer");
     }
+    let reached = given.deployed.and_then(|deployed| deployed.reached.get(name));
+    let transport = transport(reader, name, reached, given.transport, notices);
+    let [rest, grpc] = endpoints(reader, at, reached, transport.unwrap_or(given.transport), given, notices);
     let image = reader.node_text(name, "image").map(|(image, _)| image);
     Node {
         name: name.to_owned(),
-        endpoint: endpoint(reader, name, deployed, override_),
-        timeout: reader.node_duration(name, "timeout", SHORT..=LONG),
+        transport,
+        rest,
+        grpc,
+        timeout: reader.node_timeout(name, transport.unwrap_or(given.transport), SHORT..=LONG),
         retry,
         clients: reader.node_number(name, "clients", 1..=1024) as usize,
         connections: reader.node_number(name, "connections", 1..=100_000) as usize,
-        image: image.or_else(|| deployed.and_then(|d| d.images.get(name).cloned())).unwrap_or_default(),
+        image: image.or_else(|| given.deployed.and_then(|d| d.images.get(name).cloned())).unwrap_or_default(),
     }
 }
 
-fn endpoint(
+/// The node's own transport: the option, else what the deployment's `endpoint.type` says besides `spec.transport`.
+fn transport(
     reader: &mut Reader<'_>,
     name: &str,
-    deployed: Option<&Deployed>,
-    override_: Option<&(String, Origin)>,
-) -> Endpoint {
-    const NOWHERE: Endpoint = Endpoint { host: String::new(), port: 0 };
-    // Read even where it is overridden: the key belongs to a node of the graph.
-    let configured = reader.node_text(name, "endpoint");
-    if let Some((text, origin)) = override_.cloned().or(configured) {
-        return parse(&text).unwrap_or_else(|problem| {
-            let remedy = "give HOST:PORT, such as localhost:9000";
-            reader.faults.add(format!("{origin}: endpoint of node {name:?}"), format!("{text:?} {problem}"), remedy);
-            NOWHERE
-        });
+    reached: Option<&Reached>,
+    deployment: Transport,
+    notices: &mut Vec<String>,
+) -> Option<Transport> {
+    let choices = Transport::ALL.map(|transport| (word(transport), transport));
+    if let Some((transport, _)) = reader.node_choice(name, "transport", &choices) {
+        return Some(transport);
     }
-    deployed.and_then(|deployed| deployed.endpoints.get(name).cloned()).unwrap_or_else(|| {
-        let remedy = format!("give it with --endpoint {name}=HOST:PORT or `nodes.{name}.endpoint`");
-        reader.faults.add(format!("node {name:?}"), "nothing says where its server listens", remedy);
-        NOWHERE
+    let (transport, origin) = reached.and_then(|reached| reached.transport.as_ref())?;
+    if *transport == deployment {
+        return None;
+    }
+    // The operator writes `type: REST` and all ports into every node, whatever spec.transport says.
+    let written = *transport == Transport::Rest && reached.is_some_and(|reached| reached.grpc_port_given);
+    if written && reader.origin("transport").rank > Rank::Default {
+        notices.push(format!(
+            "{origin}: type REST of an endpoint that has a grpcPort is taken for a default: node {name:?} is called as \
+             `transport` says, over grpc; `nodes.{name}.transport: rest` makes it REST"
+        ));
+        return None;
+    }
+    Some(*transport)
+}
+
+fn word(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Rest => "rest",
+        Transport::Grpc => "grpc",
+    }
+}
+
+/// Where the node's server takes REST calls, and gRPC calls. What is given as `endpoint` is for the transport in effect,
+/// and says that the server is not where the deployment has it.
+fn endpoints(
+    reader: &mut Reader<'_>,
+    at: &GraphNode,
+    reached: Option<&Reached>,
+    effective: Transport,
+    given: &Given<'_>,
+    notices: &mut Vec<String>,
+) -> [Option<Endpoint>; 2] {
+    let name = at.name.as_str();
+    let text = |leaf: Option<&super::layers::Leaf>| {
+        let leaf = leaf?;
+        leaf.value.text().filter(|text| !text.is_empty()).map(|text| (text, leaf.origin.clone()))
+    };
+    // Read even where they are overridden: the keys belong to a node of the graph.
+    let own = ["endpoint", "rest_endpoint", "grpc_endpoint"].map(|key| text(reader.own_leaf(name, key)));
+    let overriding = given.endpoints.get(name);
+    if at.implementation.name().is_some() && at.calls().is_empty() {
+        if let Some((_, origin)) = overriding.or(own.iter().flatten().next()) {
+            notices.push(format!("{origin}: node {name:?} is done here, without a server: its address is not used"));
+        }
+        return [None, None];
+    }
+    let whole = overriding.cloned().or_else(|| reader.node_text(name, "endpoint"));
+    [(Transport::Rest, "rest_endpoint"), (Transport::Grpc, "grpc_endpoint")].map(|(transport, key)| {
+        let mut configured = reader.node_text(name, key).map(|given| (given, key));
+        if let Some((text, origin)) = whole.as_ref().filter(|_| transport == effective) {
+            let stronger = configured.as_ref().is_none_or(|((_, specific), _)| specific.rank < origin.rank);
+            configured = if stronger { Some(((text.clone(), origin.clone()), "endpoint")) } else { configured };
+        }
+        match configured {
+            Some(((text, origin), key)) => Some(parse(&text).unwrap_or_else(|problem| {
+                let source = format!("{origin}: {key} of node {name:?}");
+                let remedy = "give HOST:PORT, such as localhost:9000";
+                reader.faults.add(source, format!("{text:?} {problem}"), remedy);
+                Endpoint { host: String::new(), port: 0 }
+            })),
+            None if whole.is_some() => None,
+            None => reached.and_then(|reached| reached.endpoint(transport, given.transport, effective)),
+        }
     })
 }
 

@@ -9,8 +9,9 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::fault::{Faults, Origin, Rank, nearest};
-use super::layers::{EVERY_NODE, Layers, Leaf, Path, dotted, path};
+use super::layers::{EVERY_NODE, Layers, Leaf, Path, annotated_timeout, dotted, path};
 use super::names::{boolean, same_name, ways};
+use super::settings::Transport;
 
 /// Reads layers.
 pub(super) struct Reader<'a> {
@@ -70,7 +71,10 @@ impl<'a> Reader<'a> {
 
     /// One of some names, without regard to case, and `-` as good as `_`.
     pub(super) fn choice<T: Copy>(&mut self, key: &str, choices: &Choices<T>) -> T {
-        let leaf = self.leaf(key);
+        self.choice_of(self.leaf(key), key, choices)
+    }
+
+    fn choice_of<T: Copy>(&mut self, leaf: Option<&Leaf>, key: &str, choices: &Choices<T>) -> T {
         let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
         let text = leaf.and_then(|leaf| leaf.value.text()).unwrap_or_default();
         if let Some((_, value)) = choices.iter().find(|(name, _)| plain(name) == plain(&text)) {
@@ -160,6 +164,15 @@ impl<'a> Reader<'a> {
 
     /// A node's value: its own, else that of every node.
     pub(super) fn node_leaf(&mut self, node: &str, key: &str) -> Option<&'a Leaf> {
+        self.own_leaf(node, key).or_else(|| self.every_leaf(&path(key)))
+    }
+
+    fn every_leaf(&self, tail: &[String]) -> Option<&'a Leaf> {
+        self.layers.get(&[&["nodes".into(), EVERY_NODE.into()], tail].concat())
+    }
+
+    /// A node's own value.
+    pub(super) fn own_leaf(&mut self, node: &str, key: &str) -> Option<&'a Leaf> {
         let tail = path(key);
         let mut best: Option<&'a Leaf> = None;
         let mut read = Vec::new();
@@ -173,7 +186,7 @@ impl<'a> Reader<'a> {
             }
         }
         self.nodes_read.extend(read);
-        best.or_else(|| self.layers.get(&[&["nodes".into(), EVERY_NODE.into()], tail.as_slice()].concat()))
+        best
     }
 
     /// Text of a node.
@@ -192,6 +205,29 @@ impl<'a> Reader<'a> {
     pub(super) fn node_duration(&mut self, node: &str, key: &str, range: RangeInclusive<Duration>) -> Duration {
         let leaf = self.node_leaf(node, key);
         self.duration_of(leaf, &format!("nodes.{node}.{key}"), range)
+    }
+
+    /// Time for an attempt at a node: its own, else that of every node, which an annotation may give for one transport.
+    pub(super) fn node_timeout(
+        &mut self,
+        node: &str,
+        transport: Transport,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
+        let annotated = self.layers.get(&annotated_timeout(transport));
+        let leaf = self.own_leaf(node, "timeout").or_else(|| {
+            let every = self.every_leaf(&path("timeout"));
+            let weaker = |leaf: &&Leaf| every.is_none_or(|every| every.origin.rank <= leaf.origin.rank);
+            annotated.filter(weaker).or(every)
+        });
+        self.duration_of(leaf, &format!("nodes.{node}.timeout"), range)
+    }
+
+    /// One of some names, if a node has one.
+    pub(super) fn node_choice<T: Copy>(&mut self, node: &str, key: &str, choices: &Choices<T>) -> Option<(T, Origin)> {
+        let leaf = self.node_leaf(node, key)?;
+        let value = self.choice_of(Some(leaf), &format!("nodes.{node}.{key}"), choices);
+        Some((value, leaf.origin.clone()))
     }
 
     /// Reports settings of nodes that are not in the graph. To be called when all nodes were read.

@@ -7,14 +7,19 @@ use super::fault::{Origin, Rank};
 use super::kafka;
 use super::nodes;
 use super::reader::Reader;
-use super::seldon::{Deployed, graph_in_file};
+use super::rules;
+use super::seldon::{Deployed, Drawn, graph_in_file};
 use super::settings::{
-    Admin, Delivery, Deployment, GraphNode, Limits, Log, LogFormat, Node, NodeKind, Order, Protocol, Settings,
+    Admin, Delivery, Deployment, GraphNode, Limits, Log, LogFormat, Node, NodeKind, Order, Protocol, Settings, Stream,
+    Transport,
 };
 use super::value::Spot;
 
 /// Time that a stop needs after the drain: flush, commit, leave the group.
 pub const AFTER_DRAIN: Duration = Duration::from_secs(5);
+
+/// Bytes of the largest request or reply that can be allowed.
+pub(super) const LARGEST_MESSAGE: u64 = 1 << 29;
 
 const LONG: Duration = Duration::from_hours(24);
 
@@ -33,16 +38,36 @@ pub(super) struct Given<'a> {
 /// Reads everything. What it returns is only good if no fault was noted.
 pub(super) fn settings(reader: &mut Reader<'_>, given: &Given<'_>, notices: &mut Vec<String>) -> Settings {
     let deployment = deployment(reader, given.file.clone());
-    later(reader, "transport", "grpc", "rest");
     later(reader, "delivery", "exactly_once", "at_least_once");
-    let graph = graph(reader, given);
-    let missing = GraphNode { name: String::new(), kind: NodeKind::Model, children: Vec::new() };
-    let nodes = match &graph {
-        Some(graph) => nodes::read(reader, graph, given.deployed, given.endpoints),
+    let protocol = reader.choice(
+        "protocol",
+        &[
+            ("seldon", Protocol::Seldon),
+            ("tensorflow", Protocol::Tensorflow),
+            ("v2", Protocol::V2),
+            ("kfserving", Protocol::V2),
+        ],
+    );
+    let transport = reader.choice("transport", &[("rest", Transport::Rest), ("grpc", Transport::Grpc)]);
+    let inject_routing = reader.boolean("inject_routing");
+    if inject_routing && protocol != Protocol::Seldon {
+        notices.push(format!("inject_routing changes nothing: messages of protocol {protocol} have no `meta.routing`"));
+    }
+    let missing = GraphNode::new("", NodeKind::Model, Vec::new());
+    let drawn = configured_graph(reader, given, notices);
+    let drawn = drawn.as_ref().or_else(|| given.deployed.and_then(|deployed| deployed.graph.as_ref()));
+    let graph = drawn.map(|drawn| &drawn.graph);
+    let nodes = match drawn {
+        Some(drawn) => {
+            let of = nodes::Given { deployed: given.deployed, endpoints: given.endpoints, transport };
+            let nodes = nodes::read(reader, &drawn.graph, &of, notices);
+            rules::check(&rules::Case { drawn, nodes: &nodes, protocol, transport }, notices, reader.faults);
+            nodes
+        }
         None => BTreeMap::new(),
     };
     let kafka = kafka::read(reader, &deployment, given.deployment_failed, notices);
-    let limits = limits(reader, graph.as_ref(), &nodes, notices);
+    let limits = limits(reader, graph, &nodes, notices);
     stop(reader, &limits, &kafka.consumer_properties);
     let threads = match reader.text("threads").as_deref() {
         Some("auto") => std::thread::available_parallelism().map_or(1, usize::from),
@@ -51,20 +76,15 @@ pub(super) fn settings(reader: &mut Reader<'_>, given: &Given<'_>, notices: &mut
     Settings {
         delivery: Delivery::AtLeastOnce,
         order: reader.choice("order", &[("key", Order::Key), ("partition", Order::Partition), ("none", Order::None)]),
-        protocol: reader.choice(
-            "protocol",
-            &[
-                ("seldon", Protocol::Seldon),
-                ("tensorflow", Protocol::Tensorflow),
-                ("v2", Protocol::V2),
-                ("kfserving", Protocol::V2),
-            ],
-        ),
+        protocol,
+        transport,
+        stream: Stream::Requests,
+        inject_routing,
         threads,
         kafka,
         limits,
         nodes,
-        graph: graph.unwrap_or(missing),
+        graph: graph.cloned().unwrap_or(missing),
         admin: Admin {
             host: reader.required("admin.host"),
             port: reader.number("admin.port", 0..=65535) as u16,
@@ -96,16 +116,16 @@ fn deployment(reader: &mut Reader<'_>, file: Option<std::path::PathBuf>) -> Depl
     }
 }
 
-fn graph(reader: &mut Reader<'_>, given: &Given<'_>) -> Option<GraphNode> {
-    let configured = reader.leaf("graph");
-    match (configured, given.deployed) {
+/// The graph of the configuration file. There must be one here or in the deployment, and not in both.
+fn configured_graph(reader: &mut Reader<'_>, given: &Given<'_>, notices: &mut Vec<String>) -> Option<Drawn> {
+    match (reader.leaf("graph"), given.deployed) {
         (Some(leaf), Some(deployed)) => {
             let problem = format!("a graph is given here and by {}", deployed.origin);
             reader.faults.add(leaf.origin.clone(), problem, "give it once");
             None
         }
-        (None, Some(deployed)) => deployed.graph.clone(),
-        (Some(leaf), None) => graph_in_file(&leaf.origin.text, &Spot::bare(leaf.value.clone()), reader.faults),
+        (Some(leaf), None) => graph_in_file(&leaf.origin.text, &Spot::bare(leaf.value.clone()), notices, reader.faults),
+        (None, Some(_)) => None,
         (None, None) if given.deployment_failed => None,
         (None, None) => {
             let remedy = "give a SeldonDeployment with -f, or `graph` in the configuration file";
@@ -124,16 +144,19 @@ fn limits(
     const LARGEST: u64 = 1 << 30;
     let seconds = Duration::from_secs;
     let mut record_deadline = reader.duration("limits.record_deadline", Duration::from_millis(10)..=LONG);
-    // One child each: the time of the whole is the sum.
-    let needed: Duration = graph.map(|_| nodes.values().map(|node| node.timeout).sum()).unwrap_or_default();
+    let needed = graph.map(|graph| nodes::longest(graph, nodes)).unwrap_or_default();
     if needed > record_deadline {
         if reader.origin("limits.record_deadline").rank == Rank::Default {
             let [longer, default] = [needed, record_deadline].map(humantime::format_duration);
-            notices.push(format!("limits.record_deadline is {longer}, not {default}: the timeouts add up to it"));
+            notices.push(format!(
+                "limits.record_deadline is {longer}, not {default}: the timeouts on the longest way add up to it"
+            ));
             record_deadline = needed;
         } else {
-            let problem =
-                format!("is shorter than the nodes' timeouts together, {}", humantime::format_duration(needed));
+            let problem = format!(
+                "is shorter than the timeouts on the longest way together, {}",
+                humantime::format_duration(needed)
+            );
             reader.fault("limits.record_deadline", problem, "make it longer, or the timeouts shorter");
         }
     }
@@ -143,8 +166,8 @@ fn limits(
         window: reader.number("limits.window", 1..=10_000_000) as usize,
         commit_span: reader.number("limits.commit_span", 1..=100_000_000) as usize,
         prefetch_bytes: reader.size("limits.prefetch_bytes", 64 << 10..=LARGEST),
-        request_bytes: reader.size("limits.request_bytes", 1..=LARGEST / 2),
-        reply_bytes: reader.size("limits.reply_bytes", 1..=LARGEST / 2),
+        request_bytes: reader.size("limits.request_bytes", 1..=LARGEST_MESSAGE),
+        reply_bytes: reader.size("limits.reply_bytes", 1..=LARGEST_MESSAGE),
         record_deadline,
         drain: reader.duration("limits.drain", Duration::ZERO..=LONG),
         termination_grace: reader.duration("limits.termination_grace", seconds(1)..=LONG),

@@ -3,10 +3,14 @@
 //! Not for reading or checking: a value of these types was checked already. Names, units and defaults are explained in
 //! `config/default.yaml`.
 
+mod graph;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use graph::{GraphNode, Implementation, Logger, LoggerMode, Method, NodeKind, Split};
 
 /// Everything the service needs to know.
 #[derive(Clone, Debug)]
@@ -17,6 +21,12 @@ pub struct Settings {
     pub order: Order,
     /// Protocol of the requests and of every node.
     pub protocol: Protocol,
+    /// How requests are encoded and nodes are called where neither a record nor a node says otherwise.
+    pub transport: Transport,
+    /// What is read from the input topic.
+    pub stream: Stream,
+    /// Write the route that a request took into the answer's `meta.routing`. Protocol seldon only.
+    pub inject_routing: bool,
     /// Worker arbiters.
     pub threads: usize,
     /// Brokers, topics, group.
@@ -64,6 +74,48 @@ pub enum Protocol {
     V2,
 }
 
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Seldon => "seldon",
+            Self::Tensorflow => "tensorflow",
+            Self::V2 => "v2",
+        })
+    }
+}
+
+/// What is read from a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Requests, which are answered.
+    Requests,
+    /// Feedback, which teaches the graph's nodes and has no answer.
+    Feedback,
+}
+
+/// How a message travels: which encoding it has, and how a node is called with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// JSON over HTTP.
+    Rest,
+    /// Protobuf over gRPC.
+    Grpc,
+}
+
+impl Transport {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Rest, Self::Grpc];
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Rest => "rest",
+            Self::Grpc => "grpc",
+        })
+    }
+}
+
 /// Brokers, topics, group.
 #[derive(Clone, Debug)]
 pub struct Kafka {
@@ -75,6 +127,8 @@ pub struct Kafka {
     pub client_id: String,
     /// Requests.
     pub input_topic: String,
+    /// Feedback, if it is read too.
+    pub feedback_topic: Option<String>,
     /// Answers.
     pub output_topic: String,
     /// Records that could not be answered.
@@ -143,8 +197,13 @@ pub struct Limits {
 pub struct Node {
     /// Name in the graph; also the model's name in the protocols' paths.
     pub name: String,
-    /// Host and port of its server.
-    pub endpoint: Endpoint,
+    /// How it is called, whatever the encoding of a record: its messages are converted where they have the other one.
+    /// Without it, each record is sent in the encoding that it has.
+    pub transport: Option<Transport>,
+    /// Where its server takes REST calls.
+    pub rest: Option<Endpoint>,
+    /// Where its server takes gRPC calls.
+    pub grpc: Option<Endpoint>,
     /// Time for one attempt.
     pub timeout: Duration,
     /// Retries of a call.
@@ -155,6 +214,25 @@ pub struct Node {
     pub connections: usize,
     /// Image, for Seldon's metrics labels.
     pub image: String,
+}
+
+impl Node {
+    /// Where its server takes calls of a transport.
+    pub fn endpoint(&self, transport: Transport) -> Option<&Endpoint> {
+        match transport {
+            Transport::Rest => self.rest.as_ref(),
+            Transport::Grpc => self.grpc.as_ref(),
+        }
+    }
+
+    /// Where its server listens, for people: one address where it has one.
+    pub fn addresses(&self) -> String {
+        match (&self.rest, &self.grpc) {
+            (Some(one), None) | (None, Some(one)) => one.to_string(),
+            (Some(rest), Some(grpc)) => format!("{rest} (grpc {grpc})"),
+            (None, None) => "no server".to_owned(),
+        }
+    }
 }
 
 /// Host and port.
@@ -185,24 +263,6 @@ pub struct Retry {
     pub min_backoff: Duration,
     /// Upper bound of any wait.
     pub max_backoff: Duration,
-}
-
-/// A node of the graph and its children.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GraphNode {
-    /// Name, unique in the graph.
-    pub name: String,
-    /// What it does.
-    pub kind: NodeKind,
-    /// Nodes that get its answer.
-    pub children: Vec<GraphNode>,
-}
-
-/// What a node does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NodeKind {
-    /// Its server is called with a predict request.
-    Model,
 }
 
 /// Admin port.

@@ -4,7 +4,7 @@
 //! Log messages are static text; everything variable is a key with a fixed name: `topic`, `partition`, `offset`,
 //! `actor`, `node`, `attempt`, `error`.
 //!
-//! The functions stand in [`stream`] (partitions, commits, brokers), [`work`] (records, calls, endpoints) and [`life`]
+//! The functions stand in [`stream`] (partitions, commits, brokers), [`work`] (records, calls, endpoints), `shadow` (comparisons) and [`life`]
 //! (start, actors, stop).
 
 pub mod life;
@@ -14,6 +14,7 @@ pub mod names;
 pub mod node;
 pub mod partition;
 mod seldon;
+mod shadow;
 pub mod stream;
 mod summary;
 pub mod work;
@@ -28,6 +29,7 @@ pub use limiter::Limiter;
 pub use metrics::Metrics;
 pub use node::{CallOutcome, NodeLabels, NodeMetrics};
 pub use partition::PartitionMetrics;
+pub use shadow::Comparison;
 pub use stream::Client;
 
 /// Logger and metrics; cheap to clone. Dereferences to [`Metrics`].
@@ -51,6 +53,7 @@ struct Limiters {
     producer_error: Limiter,
     commit_failed: Limiter,
     mixed_assignors: Limiter,
+    shadow_skipped: Limiter,
 }
 
 impl Events {

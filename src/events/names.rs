@@ -69,6 +69,7 @@ metrics! {
     RETRIES = "millrace_retries_total" Counter ["node"] "Attempts after the first.";
     ENDPOINT_UP = "millrace_endpoint_up" Gauge ["node"] "Whether the node's endpoint takes calls.";
     ENDPOINT_WAITING = "millrace_endpoint_waiting" Gauge ["node"] "Calls that wait for the endpoint.";
+    SHADOWS = "millrace_shadows_total" Counter ["node", "result"] "Answers of shadow children by how they compare: equal, different, failed, or skipped for want of room.";
     PRODUCE_ERRORS = "millrace_produce_errors_total" Counter [] "Records that the broker refused or that were not delivered.";
     PRODUCE_QUEUE = "millrace_produce_queue" Gauge [] "Records handed to the producer and not acknowledged.";
     KAFKA_ERRORS = "millrace_kafka_errors_total" Counter ["client"] "Errors that a Kafka client reported.";
@@ -81,7 +82,7 @@ metrics! {
 
 /// Labels of `millrace_dead_letters_total`, there from the start so that a rate sees the first one.
 pub const ERROR_CLASSES: &[&str] =
-    &["undecodable", "model_error", "timeout", "too_large", "unchainable", "poison", "refused_by_broker"];
+    &["undecodable", "model_error", "timeout", "too_large", "unchainable", "bad_route", "poison", "refused_by_broker"];
 
 /// Buckets of the service's own histograms, in seconds.
 pub const BUCKETS: &[f64] = &[

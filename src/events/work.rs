@@ -28,12 +28,12 @@ impl Events {
         }
     }
 
-    /// Headers of a record stay behind in its calls: their names are no UTF-8, or HTTP cannot carry them.
+    /// Headers of a record stay behind in its calls: their names are no UTF-8, or their transport cannot carry them.
     pub fn headers_left_out(&self, record: &Record, of_calls: usize) {
         let headers = record.unreadable_headers + of_calls;
         self.headers_left_out.inc_by(headers as u64);
         if let Some(suppressed) = self.0.limits.headers_left_out.pass(Instant::now()) {
-            warn!(self.0.log, "headers left out that http cannot carry"; "topic" => &*record.topic,
+            warn!(self.0.log, "headers left out that calls cannot carry"; "topic" => &*record.topic,
                 "partition" => record.partition.0, "offset" => record.offset.0, "headers" => headers,
                 "suppressed" => suppressed);
         }

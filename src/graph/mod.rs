@@ -6,4 +6,4 @@ pub mod spec;
 pub mod walk;
 
 pub use plan::{NodeId, Plan};
-pub use walk::{Next, Walk};
+pub use walk::{Next, NoSuchChild, Walk};

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::config::settings::{GraphNode, NodeKind};
+use crate::config::settings::GraphNode;
 
 /// Most nodes of a graph.
 pub const MAX_NODES: usize = 1_000;
@@ -23,14 +23,6 @@ pub enum SpecError {
     Duplicate {
         /// The name.
         name: String,
-    },
-    /// A node with several children.
-    #[error("node '{name}' has {children} children; a MODEL passes its answer to one node at most, so make it a chain")]
-    Branches {
-        /// Name of the node.
-        name: String,
-        /// How many children it has.
-        children: usize,
     },
     /// Too many nodes.
     #[error("the graph has more than {MAX_NODES} nodes")]
@@ -64,12 +56,6 @@ pub fn check(root: &GraphNode) -> Result<(), Vec<SpecError>> {
         } else if !names.insert(node.name.as_str()) {
             faults.push(SpecError::Duplicate { name: node.name.clone() });
         }
-        match node.kind {
-            NodeKind::Model if node.children.len() > 1 => {
-                faults.push(SpecError::Branches { name: node.name.clone(), children: node.children.len() });
-            }
-            NodeKind::Model => {}
-        }
         open.extend(node.children.iter().rev().map(|child| (child, node.name.as_str(), depth + 1)));
     }
     if faults.is_empty() { Ok(()) } else { Err(faults) }
@@ -78,9 +64,10 @@ pub fn check(root: &GraphNode) -> Result<(), Vec<SpecError>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::NodeKind;
 
     fn model(name: &str, children: Vec<GraphNode>) -> GraphNode {
-        GraphNode { name: name.into(), kind: NodeKind::Model, children }
+        GraphNode::new(name, NodeKind::Model, children)
     }
 
     #[test]
@@ -93,15 +80,8 @@ mod tests {
     fn all_faults_are_reported_at_once() {
         let graph = model("a", vec![model("b", vec![model("a", vec![])]), model("", vec![])]);
         let faults = check(&graph).unwrap_err();
-        assert_eq!(
-            faults,
-            [
-                SpecError::Branches { name: "a".into(), children: 2 },
-                SpecError::Duplicate { name: "a".into() },
-                SpecError::Unnamed { parent: "a".into() },
-            ]
-        );
-        assert_eq!(faults[1].to_string(), "two nodes are named 'a'; a name must be unique in the graph");
+        assert_eq!(faults, [SpecError::Duplicate { name: "a".into() }, SpecError::Unnamed { parent: "a".into() },]);
+        assert_eq!(faults[0].to_string(), "two nodes are named 'a'; a name must be unique in the graph");
     }
 
     #[test]

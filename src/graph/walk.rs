@@ -1,127 +1,316 @@
-//! One request's way through a plan: which node is called next, or that it is finished.
+//! One request's way through a plan: what is done next where, and that it is finished.
 //!
-//! It holds no message: who drives the walk keeps the last answer and hands it on by the protocol's chaining rule.
+//! A node goes through its stages one after the other: input, branch, join, output. Children run at the same time. The first
+//! failure in child order decides: later siblings are told to stop at once, earlier ones may still decide it otherwise.
+//! Late and repeated events change nothing. Generic over the message, which it hands on and never looks at.
 
-use super::plan::{NodeId, Plan};
+use super::plan::{Branch, Input, Join, NodeId, Output, Plan};
+use crate::config::settings::Split;
+use crate::record::CallKind;
+
+/// The message is passed on as it is; children are skipped.
+pub const RETURN: i32 = -2;
+/// All children go on.
+pub const ALL: i32 = -1;
 
 /// What to do after the walk moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Call this node with the latest message.
-    Call(NodeId),
-    /// Nothing now: the reply was not awaited (late, or given twice).
-    Wait,
-    /// The latest message is the graph's answer.
-    Done,
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next<M> {
+    /// Call the node's server with this message; [`Walk::replied`] or [`Walk::failed`] ends it.
+    Call(NodeId, CallKind, M),
+    /// Ask the node's server for a route, with this message; [`Walk::routed`] or [`Walk::failed`] ends it.
+    Route(NodeId, M),
+    /// Have the node's server make one message of these; [`Walk::replied`] or [`Walk::failed`] ends it.
+    Aggregate(NodeId, Vec<M>),
+    /// Make the mean of these; as above.
+    Average(NodeId, Vec<M>),
+    /// Make the fixed answer to this; as above.
+    Fixed(NodeId, M),
+    /// Draw a child; [`Walk::routed`] ends it.
+    Draw(NodeId, Split),
+    /// Read the route from this message; [`Walk::routed`] or [`Walk::failed`] ends it.
+    Told(NodeId, M),
+    /// Start a walk of its own at this node, of which this one hears no more. The parent and the child.
+    Shadow(NodeId, NodeId, M),
+    /// The first child of this node has answered, which its shadows are to be compared with.
+    Compare(NodeId, M),
+    /// What was begun at this node is not needed any more.
+    Stop(NodeId),
+    /// The graph's answer.
+    Done(M),
+    /// The failure of this node is the request's.
+    Failed(NodeId),
+}
+
+/// A route that no child has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the route is {route}; it must be -2 (return), -1 (all children) or less than {children}, the number of children"
+)]
+pub struct NoSuchChild {
+    /// The route.
+    pub route: i32,
+    /// How many children there are.
+    pub children: usize,
 }
 
 /// State of one request in a graph.
-#[derive(Clone, Debug, Default)]
-pub struct Walk {
-    state: State,
+#[derive(Clone, Debug)]
+pub struct Walk<M> {
+    root: NodeId,
+    nodes: Vec<State<M>>,
+    routes: Vec<(NodeId, i32)>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-enum State {
-    #[default]
+#[derive(Clone, Debug)]
+enum State<M> {
     New,
-    Awaiting(NodeId),
-    Done,
+    Input,
+    Branch(M),
+    Below(Below<M>),
+    Join,
+    Output,
+    /// Answered, failed or stopped.
+    Over,
 }
 
-impl Walk {
+#[derive(Clone, Debug)]
+struct Below<M> {
+    /// Number of the first child that was asked.
+    first: usize,
+    replies: Vec<Option<M>>,
+    open: usize,
+    /// The child that decides so far, and the node whose failure it is.
+    failed: Option<(usize, NodeId)>,
+    /// What went down, if it goes on afterwards.
+    kept: Option<M>,
+}
+
+type Out<M> = Vec<Next<M>>;
+
+impl<M: Clone> Walk<M> {
     /// A request that has not entered the graph.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(plan: &Plan) -> Self {
+        Self::at(plan, plan.root())
+    }
+
+    /// A request that goes only through this node and those below it.
+    pub fn at(plan: &Plan, root: NodeId) -> Self {
+        Self { root, nodes: (0..plan.size()).map(|_| State::New).collect(), routes: Vec::new() }
     }
 
     /// Enters the graph. Entering twice does nothing.
-    pub fn begin(&mut self, plan: &Plan) -> Next {
-        match self.state {
-            State::New => self.call(plan.root()),
-            State::Awaiting(_) | State::Done => Next::Wait,
+    pub fn begin(&mut self, plan: &Plan, message: M, out: &mut Out<M>) {
+        if matches!(self.nodes[self.root.index()], State::New) {
+            self.enter(plan, self.root, message, out);
         }
     }
 
-    /// A node has answered. A failed attempt that is tried again is no answer: the walk does not move.
-    pub fn replied(&mut self, plan: &Plan, node: NodeId) -> Next {
-        match self.state {
-            State::Awaiting(awaited) if awaited == node => {
-                let child = plan.node(node).children.first();
-                if let Some(&child) = child { self.call(child) } else { self.finish() }
+    /// What was begun at a node has given a message. A failed attempt that is tried again is nothing: the walk does not move.
+    pub fn replied(&mut self, plan: &Plan, node: NodeId, message: M, out: &mut Out<M>) {
+        match self.nodes[node.index()] {
+            State::Input => self.branch(plan, node, message, out),
+            State::Join => self.output(plan, node, message, out),
+            State::Output => self.finish(plan, node, message, out),
+            State::New | State::Branch(_) | State::Below(_) | State::Over => {}
+        }
+    }
+
+    /// The route at a node is known. A route that no child has moves nothing; it is for the caller to fail the node.
+    pub fn routed(&mut self, plan: &Plan, node: NodeId, route: i32, out: &mut Out<M>) -> Result<(), NoSuchChild> {
+        if !matches!(self.nodes[node.index()], State::Branch(_)) {
+            return Ok(());
+        }
+        let children = plan.node(node).children.len();
+        let only = usize::try_from(route).ok();
+        if route < RETURN || only.is_some_and(|child| child >= children) {
+            return Err(NoSuchChild { route, children });
+        }
+        let State::Branch(message) = std::mem::replace(&mut self.nodes[node.index()], State::Over) else {
+            return Ok(());
+        };
+        self.note(node, route);
+        match (route, only) {
+            (RETURN, _) => self.output(plan, node, message, out),
+            (_, Some(child)) => self.descend(plan, node, child, 1, message, out),
+            (_, None) => self.descend(plan, node, 0, children, message, out),
+        }
+        Ok(())
+    }
+
+    /// What was begun at a node has failed for good.
+    pub fn failed(&mut self, plan: &Plan, node: NodeId, out: &mut Out<M>) {
+        if self.is_busy(node) {
+            self.fail(plan, node, node, out);
+        }
+    }
+
+    /// Whether something that was begun at this node has not ended.
+    pub fn is_busy(&self, node: NodeId) -> bool {
+        matches!(self.nodes[node.index()], State::Input | State::Branch(_) | State::Join | State::Output)
+    }
+
+    /// The route taken at each node that was reached; the last one of a node counts.
+    pub fn routes(&self) -> &[(NodeId, i32)] {
+        &self.routes
+    }
+
+    fn note(&mut self, node: NodeId, route: i32) {
+        match self.routes.iter_mut().find(|(known, _)| *known == node) {
+            Some(known) => known.1 = route,
+            None => self.routes.push((node, route)),
+        }
+    }
+
+    fn enter(&mut self, plan: &Plan, node: NodeId, message: M, out: &mut Out<M>) {
+        match plan.node(node).input {
+            Input::Pass => self.branch(plan, node, message, out),
+            Input::Call(kind) => {
+                self.note(node, ALL);
+                self.nodes[node.index()] = State::Input;
+                out.push(Next::Call(node, kind, message));
             }
-            State::New | State::Awaiting(_) | State::Done => Next::Wait,
+            Input::Fixed => {
+                self.note(node, ALL);
+                self.nodes[node.index()] = State::Input;
+                out.push(Next::Fixed(node, message));
+            }
         }
     }
 
-    /// The node whose answer is awaited.
-    pub fn awaited(&self) -> Option<NodeId> {
-        match self.state {
-            State::Awaiting(node) => Some(node),
-            State::New | State::Done => None,
+    fn branch(&mut self, plan: &Plan, node: NodeId, message: M, out: &mut Out<M>) {
+        let at = plan.node(node);
+        if at.children.is_empty() {
+            return self.output(plan, node, message, out);
+        }
+        let next = match &at.branch {
+            Branch::All => {
+                self.note(node, ALL);
+                return self.descend(plan, node, 0, at.children.len(), message, out);
+            }
+            Branch::First => {
+                self.note(node, 0);
+                return self.descend(plan, node, 0, 1, message, out);
+            }
+            Branch::Shadow => {
+                self.note(node, 0);
+                out.extend(at.children[1..].iter().map(|child| Next::Shadow(node, *child, message.clone())));
+                return self.descend(plan, node, 0, 1, message, out);
+            }
+            Branch::Ask => Next::Route(node, message.clone()),
+            Branch::Draw(split) => Next::Draw(node, split.clone()),
+            Branch::Told => Next::Told(node, message.clone()),
+        };
+        self.nodes[node.index()] = State::Branch(message);
+        out.push(next);
+    }
+
+    fn descend(&mut self, plan: &Plan, node: NodeId, first: usize, count: usize, message: M, out: &mut Out<M>) {
+        let at = plan.node(node);
+        let kept = (at.join == Join::Keep).then(|| message.clone());
+        let below = Below { first, replies: vec![None; count], open: count, failed: None, kept };
+        self.nodes[node.index()] = State::Below(below);
+        let (last, others) = at.children[first..first + count].split_last().expect("there is a child to go to");
+        for child in others {
+            self.enter(plan, *child, message.clone(), out);
+        }
+        self.enter(plan, *last, message, out);
+    }
+
+    fn output(&mut self, plan: &Plan, node: NodeId, message: M, out: &mut Out<M>) {
+        match plan.node(node).output {
+            Output::Pass => self.finish(plan, node, message, out),
+            Output::Call(kind) => {
+                self.nodes[node.index()] = State::Output;
+                out.push(Next::Call(node, kind, message));
+            }
         }
     }
 
-    fn call(&mut self, node: NodeId) -> Next {
-        self.state = State::Awaiting(node);
-        Next::Call(node)
+    fn finish(&mut self, plan: &Plan, node: NodeId, message: M, out: &mut Out<M>) {
+        self.nodes[node.index()] = State::Over;
+        match plan.node(node).parent.filter(|_| node != self.root) {
+            None => out.push(Next::Done(message)),
+            Some((parent, place)) => {
+                let State::Below(below) = &mut self.nodes[parent.index()] else { return };
+                if plan.node(parent).branch == Branch::Shadow {
+                    out.push(Next::Compare(parent, message.clone()));
+                }
+                below.replies[place - below.first] = Some(message);
+                below.open -= 1;
+                self.settle(plan, parent, out);
+            }
+        }
     }
 
-    fn finish(&mut self) -> Next {
-        self.state = State::Done;
-        Next::Done
+    /// `origin` is the node whose failure it is.
+    fn fail(&mut self, plan: &Plan, node: NodeId, origin: NodeId, out: &mut Out<M>) {
+        self.nodes[node.index()] = State::Over;
+        let Some((parent, place)) = plan.node(node).parent.filter(|_| node != self.root) else {
+            return out.push(Next::Failed(origin));
+        };
+        let State::Below(below) = &mut self.nodes[parent.index()] else { return };
+        below.open -= 1;
+        // Those after an earlier failure were stopped then.
+        below.failed = Some((place, origin));
+        let asked = below.first..below.first + below.replies.len();
+        for later in &plan.node(parent).children[place + 1..asked.end] {
+            if self.stop(plan, *later, out)
+                && let State::Below(below) = &mut self.nodes[parent.index()]
+            {
+                below.open -= 1;
+            }
+        }
+        self.settle(plan, parent, out);
+    }
+
+    /// Stops all that runs at a node and below it; says whether it was still going on.
+    fn stop(&mut self, plan: &Plan, node: NodeId, out: &mut Out<M>) -> bool {
+        if matches!(self.nodes[node.index()], State::Over) {
+            return false;
+        }
+        let mut open = vec![node];
+        while let Some(node) = open.pop() {
+            if self.is_busy(node) {
+                out.push(Next::Stop(node));
+            }
+            if matches!(self.nodes[node.index()], State::Below(_)) {
+                open.extend(&plan.node(node).children);
+            }
+            self.nodes[node.index()] = State::Over;
+        }
+        true
+    }
+
+    fn settle(&mut self, plan: &Plan, node: NodeId, out: &mut Out<M>) {
+        let State::Below(below) = &mut self.nodes[node.index()] else { return };
+        if below.open > 0 {
+            return;
+        }
+        if let Some((_, origin)) = below.failed {
+            return self.fail(plan, node, origin, out);
+        }
+        let kept = below.kept.take();
+        let mut replies = std::mem::take(&mut below.replies).into_iter().flatten();
+        match plan.node(node).join {
+            Join::Ask => {
+                self.note(node, ALL);
+                self.nodes[node.index()] = State::Join;
+                out.push(Next::Aggregate(node, replies.collect()));
+            }
+            Join::Average => {
+                self.note(node, ALL);
+                self.nodes[node.index()] = State::Join;
+                out.push(Next::Average(node, replies.collect()));
+            }
+            Join::First | Join::Keep => {
+                if let Some(message) = kept.or_else(|| replies.next()) {
+                    self.output(plan, node, message, out);
+                }
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::config::settings::{GraphNode, NodeKind};
-
-    fn chain(length: usize) -> Plan {
-        let node = |index: usize, children| GraphNode { name: format!("n{index}"), kind: NodeKind::Model, children };
-        let last = node(length - 1, vec![]);
-        Plan::new(&(0..length - 1).rev().fold(last, |child, index| node(index, vec![child]))).unwrap()
-    }
-
-    #[test]
-    fn a_late_or_repeated_reply_moves_nothing() {
-        let plan = chain(2);
-        let ids: Vec<_> = plan.nodes().map(|(id, _)| id).collect();
-        let mut walk = Walk::new();
-        assert_eq!(walk.replied(&plan, ids[0]), Next::Wait);
-        assert_eq!(walk.begin(&plan), Next::Call(ids[0]));
-        assert_eq!(walk.begin(&plan), Next::Wait);
-        assert_eq!(walk.replied(&plan, ids[1]), Next::Wait);
-        assert_eq!(walk.replied(&plan, ids[0]), Next::Call(ids[1]));
-        assert_eq!(walk.replied(&plan, ids[0]), Next::Wait);
-        assert_eq!(walk.awaited(), Some(ids[1]));
-        assert_eq!(walk.replied(&plan, ids[1]), Next::Done);
-        assert_eq!(walk.replied(&plan, ids[1]), Next::Wait);
-        assert_eq!(walk.awaited(), None);
-    }
-
-    proptest! {
-        #[test]
-        fn a_chain_is_called_in_order_each_node_once(length in 1..50usize, noise in proptest::collection::vec(0..50usize, 0..100)) {
-            let plan = chain(length);
-            let ids: Vec<_> = plan.nodes().map(|(id, _)| id).collect();
-            let mut walk = Walk::new();
-            let mut next = walk.begin(&plan);
-            let mut called = Vec::new();
-            let mut noise = noise.into_iter();
-            while let Next::Call(node) = next {
-                called.push(node);
-                // Replies that nobody awaits, at any moment.
-                if let Some(other) = noise.next().and_then(|index| ids.get(index)).filter(|other| **other != node) {
-                    prop_assert_eq!(walk.replied(&plan, *other), Next::Wait);
-                }
-                next = walk.replied(&plan, node);
-            }
-            prop_assert_eq!(next, Next::Done);
-            prop_assert_eq!(called, ids);
-        }
-    }
-}
+mod tests;

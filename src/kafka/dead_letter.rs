@@ -134,7 +134,7 @@ mod tests {
             class: ErrorClass::ModelError,
             message: "status 500".into(),
             node: Some("scorer".into()),
-            status: Some(500),
+            status: Some("500".into()),
             attempts: 5,
             body: Some(Bytes::from(vec![b'x'; 5000])),
         }

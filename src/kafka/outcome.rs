@@ -9,18 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::config::settings::Order;
-use crate::record::{Headers, Partition};
+use crate::record::{Headers, Message, Partition};
 
 /// How a record ended; there is no fourth way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// With an answer, which goes to the output topic.
-    Answered {
-        /// The root node's reply.
-        body: Bytes,
-        /// Its content type.
-        content_type: Cow<'static, str>,
-    },
+    Answered(Message),
     /// Without one: the record and the reason go to the dead-letter topic.
     DeadLettered(Failure),
     /// By policy, nothing is written.
@@ -36,8 +31,8 @@ pub struct Failure {
     pub message: String,
     /// The node that failed, if it was one.
     pub node: Option<Arc<str>>,
-    /// Status of its response, if there was one.
-    pub status: Option<u16>,
+    /// Status of its response, if there was one: HTTP's number or gRPC's name.
+    pub status: Option<Cow<'static, str>>,
     /// Attempts that were made, of the call that failed last.
     pub attempts: u32,
     /// Body of its response, if there was one; only the first 4 KiB are written.
@@ -64,6 +59,8 @@ pub enum ErrorClass {
     TooLarge,
     /// A node's reply cannot be the next node's request.
     Unchainable,
+    /// A router's reply names no child.
+    BadRoute,
     /// An actor panicked whenever it handled the record.
     Poison,
     /// The broker refused the output for good.
@@ -72,12 +69,13 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Undecodable,
         Self::ModelError,
         Self::Timeout,
         Self::TooLarge,
         Self::Unchainable,
+        Self::BadRoute,
         Self::Poison,
         Self::RefusedByBroker,
     ];
@@ -90,6 +88,7 @@ impl ErrorClass {
             Self::Timeout => "timeout",
             Self::TooLarge => "too_large",
             Self::Unchainable => "unchainable",
+            Self::BadRoute => "bad_route",
             Self::Poison => "poison",
             Self::RefusedByBroker => "refused_by_broker",
         }

@@ -3,19 +3,22 @@
 //! Headers of the input are passed on as they are, `traceparent` and `millrace-origin-*` among them; those that describe
 //! the input's own framing or errors are not, and those that this service sets take the place of any sent to it.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::outcome::OutRecord;
-use crate::record::{Header, Headers, Record};
+use crate::record::{Form, Header, Headers, Message, Record};
 
 /// Request id.
 pub const PUID: &str = "Seldon-Puid";
 /// Media type of the value.
 pub const CONTENT_TYPE: &str = "Content-Type";
+/// Full name of the value's protobuf message.
+pub const PROTO_NAME: &str = "proto-name";
+/// Bytes of the JSON text at the value's beginning, in V2's binary extension.
+pub const JSON_LENGTH: &str = "Inference-Header-Content-Length";
 /// Where the record was read.
 pub const SOURCE_TOPIC: &str = "millrace-source-topic";
 /// Where the record was read.
@@ -32,7 +35,8 @@ const NOT_PASSED_ON: &[&str] = &[
     "Content-Length",
     "Content-Encoding",
     "Transfer-Encoding",
-    "proto-name",
+    PROTO_NAME,
+    JSON_LENGTH,
     SOURCE_TOPIC,
     SOURCE_PARTITION,
     SOURCE_OFFSET,
@@ -48,6 +52,8 @@ pub struct Answers {
     topic: Arc<str>,
     puid: Arc<str>,
     content_type: Arc<str>,
+    json_length: Arc<str>,
+    proto_name: Arc<str>,
     source: [Arc<str>; 4],
 }
 
@@ -58,27 +64,36 @@ impl Answers {
             topic: topic.into(),
             puid: PUID.into(),
             content_type: CONTENT_TYPE.into(),
+            json_length: JSON_LENGTH.into(),
+            proto_name: PROTO_NAME.into(),
             source: [SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, SOURCE_TIMESTAMP].map(Into::into),
         }
     }
 
     /// The record that answers `record`. For `partition` see [`placement`](super::outcome::placement).
-    pub fn record(
-        &self,
-        record: &Record,
-        puid: Bytes,
-        body: Bytes,
-        content_type: Cow<'static, str>,
-        partition: Option<i32>,
-    ) -> OutRecord {
+    pub fn record(&self, record: &Record, puid: Bytes, answer: Message, partition: Option<i32>) -> OutRecord {
         let mut headers = Vec::with_capacity(record.headers.0.len() + 6);
         headers.extend(record.headers.0.iter().filter(|header| is_passed_on(&header.name)).cloned());
-        let content_type = match content_type {
-            Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
-            Cow::Owned(text) => Bytes::from(text),
+        let mut json_bytes = None;
+        let mut proto_name = None;
+        let content_type = match answer.form {
+            Form::Json { content_type } => content_type.unwrap_or(Bytes::from_static(b"application/json")),
+            Form::Binary { json } => {
+                json_bytes = Some(Bytes::from(json.to_string()));
+                Bytes::from_static(b"application/octet-stream")
+            }
+            Form::Proto(name) => {
+                proto_name = Some(Bytes::from_static(name.as_bytes()));
+                Bytes::from_static(b"application/protobuf")
+            }
         };
         headers.push(Header { name: Arc::clone(&self.puid), value: Some(puid) });
         headers.push(Header { name: Arc::clone(&self.content_type), value: Some(content_type) });
+        for (name, value) in [(&self.json_length, json_bytes), (&self.proto_name, proto_name)] {
+            if value.is_some() {
+                headers.push(Header { name: Arc::clone(name), value });
+            }
+        }
         for (name, value) in self.source.iter().zip(source_values(record)) {
             if value.is_some() {
                 headers.push(Header { name: Arc::clone(name), value });
@@ -88,7 +103,7 @@ impl Answers {
             topic: Arc::clone(&self.topic),
             partition,
             key: record.key.clone(),
-            value: Some(body),
+            value: Some(answer.body),
             headers: Headers(headers),
         }
     }
@@ -163,7 +178,7 @@ pub(super) mod tests {
     }
 
     fn answer(record: &Record) -> OutRecord {
-        Answers::new("out").record(record, "p1".into(), "{}".into(), "application/json".into(), None)
+        Answers::new("out").record(record, "p1".into(), Message::json("{}"), None)
     }
 
     proptest! {

@@ -46,6 +46,8 @@ pub enum Letter {
     Answer,
     /// For the dead-letter topic.
     Dead,
+    /// For no topic: nothing is written.
+    Nothing,
 }
 
 impl Letter {
@@ -54,6 +56,7 @@ impl Letter {
         match self {
             Self::Answer => "answer",
             Self::Dead => "dead letter",
+            Self::Nothing => "nothing",
         }
     }
 }

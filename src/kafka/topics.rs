@@ -221,6 +221,7 @@ mod tests {
 
     fn topics(create_topics: bool) -> Kafka {
         Kafka {
+            feedback_topic: None,
             brokers: String::new(),
             group_id: "group".into(),
             client_id: "millrace".into(),

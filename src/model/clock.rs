@@ -23,6 +23,11 @@ impl Clock {
         Self { budget, spent: Duration::ZERO, running_since: None }
     }
 
+    /// A stopped clock of which this much is spent.
+    pub fn at(budget: Duration, spent: Duration) -> Self {
+        Self { spent, ..Self::new(budget) }
+    }
+
     /// Lets it run. A running clock goes on.
     pub fn resume(&mut self, now: Duration) {
         self.running_since.get_or_insert(now);

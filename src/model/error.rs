@@ -3,9 +3,11 @@
 //! An error does not name its node or endpoint: who called knows both. Code that decides asks [`CallError::class`], never the
 //! text.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tonic::Code;
 
 /// Bytes of an error answer's body that are kept.
 pub const BODY_KEPT: usize = 4 * 1024;
@@ -35,15 +37,28 @@ pub enum CallError {
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
     },
+    /// An answer over gRPC that is not OK.
+    #[error("status {}: {message}", code_name(*code))]
+    Grpc {
+        /// Its code.
+        code: Code,
+        /// The first [`BODY_KEPT`] bytes of what it says.
+        message: String,
+        /// How long the server asks to be left alone.
+        retry_after: Option<Duration>,
+    },
     /// A reply longer than is read.
     #[error("the reply is larger than {limit} bytes; raise limits.reply_bytes if that is right")]
     ReplyTooLarge {
         /// The bound.
         limit: usize,
     },
-    /// Bytes that are no HTTP reply, or one that cannot be taken as it is.
+    /// Bytes that are no reply of the transport, or one that cannot be taken as it is.
     #[error("unusable reply: {0}")]
     BadReply(String),
+    /// A call that the protocol or the transport does not have; nothing was sent.
+    #[error("no such call: {0}")]
+    Unsupported(String),
 }
 
 /// What a failure means.
@@ -65,6 +80,9 @@ impl CallError {
     /// Of the gateway statuses only 503 is *unavailable*: it says that of itself, and proxies and meshes send it when
     /// nothing is behind them. 502 and 504 are also what a gateway makes of one request that crashed or stalled its
     /// server; taken as unavailable, such a request would be tried for ever.
+    ///
+    /// RESOURCE_EXHAUSTED is retryable: it says that a server is busy, but also that a request is larger than it takes, and
+    /// only the words tell which.
     pub fn class(&self) -> Class {
         match self {
             Self::Refused(_) | Self::ConnectTimeout(_) | Self::Reset(_) => Class::Unavailable,
@@ -74,7 +92,18 @@ impl CallError {
                 408 | 425 | 429 | 500..=599 => Class::Retryable,
                 _ => Class::Permanent,
             },
-            Self::ReplyTooLarge { .. } => Class::Permanent,
+            Self::Grpc { code, .. } => match code {
+                Code::Unavailable => Class::Unavailable,
+                Code::DeadlineExceeded => Class::TimedOut,
+                Code::ResourceExhausted
+                | Code::Aborted
+                | Code::Unknown
+                | Code::Internal
+                | Code::Cancelled
+                | Code::DataLoss => Class::Retryable,
+                _ => Class::Permanent,
+            },
+            Self::ReplyTooLarge { .. } | Self::Unsupported(_) => Class::Permanent,
             Self::BadReply(_) => Class::Retryable,
         }
     }
@@ -88,26 +117,44 @@ impl CallError {
     pub fn is_answer(&self) -> bool {
         match self {
             Self::Status { code, .. } => !matches!(code, 502..=504),
+            Self::Grpc { code, .. } => !matches!(code, Code::Unavailable | Code::DeadlineExceeded),
             Self::ReplyTooLarge { .. } => true,
-            Self::Refused(_) | Self::ConnectTimeout(_) | Self::Reset(_) | Self::Timeout(_) | Self::BadReply(_) => false,
+            Self::Refused(_)
+            | Self::ConnectTimeout(_)
+            | Self::Reset(_)
+            | Self::Timeout(_)
+            | Self::BadReply(_)
+            | Self::Unsupported(_) => false,
         }
     }
 
     /// Name for metrics and for the dead letter's `millrace-error-class`. Part of the contract on the topics.
     pub fn label(&self) -> &'static str {
         match self {
-            Self::Refused(_) | Self::ConnectTimeout(_) | Self::Reset(_) | Self::Status { code: 503, .. } => {
-                "unavailable"
-            }
-            Self::Timeout(_) => "timeout",
-            Self::Status { .. } => "model_error",
+            Self::Refused(_)
+            | Self::ConnectTimeout(_)
+            | Self::Reset(_)
+            | Self::Status { code: 503, .. }
+            | Self::Grpc { code: Code::Unavailable, .. } => "unavailable",
+            Self::Timeout(_) | Self::Grpc { code: Code::DeadlineExceeded, .. } => "timeout",
+            Self::Status { .. } | Self::Grpc { .. } => "model_error",
             Self::ReplyTooLarge { .. } => "reply_too_large",
             Self::BadReply(_) => "bad_reply",
+            Self::Unsupported(_) => "unsupported",
+        }
+    }
+
+    /// Status of the answer as text, if there was one: `500`, `INVALID_ARGUMENT`.
+    pub fn status(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::Status { code, .. } => Some(code.to_string().into()),
+            Self::Grpc { code, .. } => Some(code_name(*code).into()),
+            _ => None,
         }
     }
 
     /// HTTP status of the answer, if there was one.
-    pub fn status(&self) -> Option<u16> {
+    pub fn code(&self) -> Option<u16> {
         match self {
             Self::Status { code, .. } => Some(*code),
             _ => None,
@@ -117,9 +164,32 @@ impl CallError {
     /// How long the server asks to be left alone.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Status { retry_after, .. } => *retry_after,
+            Self::Status { retry_after, .. } | Self::Grpc { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+}
+
+/// The name that gRPC gives a code.
+pub fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
 
@@ -150,6 +220,39 @@ mod tests {
             assert_eq!(status(code).class(), class, "{code}");
             assert_eq!(status(code).is_retryable(), class != Class::Permanent);
         }
+    }
+
+    fn grpc(code: Code) -> CallError {
+        CallError::Grpc { code, message: "x".into(), retry_after: None }
+    }
+
+    #[test]
+    fn each_code_has_its_name_and_class() {
+        let names = [
+            (Class::Permanent, "OK INVALID_ARGUMENT NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED FAILED_PRECONDITION"),
+            (Class::Permanent, "OUT_OF_RANGE UNIMPLEMENTED UNAUTHENTICATED"),
+            (Class::Retryable, "CANCELLED UNKNOWN RESOURCE_EXHAUSTED ABORTED INTERNAL DATA_LOSS"),
+            (Class::TimedOut, "DEADLINE_EXCEEDED"),
+            (Class::Unavailable, "UNAVAILABLE"),
+        ];
+        let mut seen = 0;
+        for (class, names) in names {
+            for name in names.split(' ') {
+                let code = (0..=16).map(Code::from_i32).find(|code| code_name(*code) == name).unwrap();
+                assert_eq!((grpc(code).class(), grpc(code).status().unwrap()), (class, name.into()));
+                let answer = !matches!(class, Class::TimedOut | Class::Unavailable);
+                assert_eq!((grpc(code).is_answer(), grpc(code).code()), (answer, None));
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 17);
+        assert_eq!(grpc(Code::NotFound).to_string(), "status NOT_FOUND: x");
+    }
+
+    #[test]
+    fn a_call_that_does_not_exist_is_not_tried_again() {
+        let error = CallError::Unsupported("route".into());
+        assert_eq!((error.class(), error.is_answer(), error.status()), (Class::Permanent, false, None));
     }
 
     #[test]

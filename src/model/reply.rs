@@ -6,13 +6,19 @@ use std::time::Duration;
 
 use actix_web::error::PayloadError;
 use awc::ClientResponse;
-use awc::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, RETRY_AFTER, TRANSFER_ENCODING};
+use awc::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+};
 use awc::http::{StatusCode, Version};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 
 use super::error::{BODY_KEPT, CallError};
+use super::gzip::gunzip;
+use super::headers::INFERENCE_HEADER;
 use super::wire::Ended;
+use crate::config::settings::Protocol;
+use crate::record::{Form, Message};
 
 /// Bytes of an error answer that are read to keep its connection; a longer one costs the connection.
 const ERROR_BODY_READ: usize = 64 * 1024;
@@ -27,10 +33,43 @@ where
     if response.status() != StatusCode::OK {
         return Err(status(response, ended).await);
     }
-    if let Some(encoding) = response.headers().get(CONTENT_ENCODING).filter(|value| value.as_bytes() != b"identity") {
-        return Err(CallError::BadReply(format!("encoded as {encoding:?}, which was not asked for")));
+    let encoding =
+        response.headers().get(CONTENT_ENCODING).map(|value| value.as_bytes().trim_ascii().to_ascii_lowercase());
+    match encoding.as_deref() {
+        None | Some(b"identity") => read(response, limit, ended).await,
+        // Nobody asked for it, but what is told can be undone.
+        Some(b"gzip" | b"x-gzip") => gunzip(&read(response, limit, ended).await?, limit),
+        Some(other) => {
+            let other = String::from_utf8_lossy(other);
+            Err(CallError::BadReply(format!("encoded as '{other}', which was not asked for")))
+        }
     }
-    read(response, limit, ended).await
+}
+
+/// How a whole reply is to be read. Only V2 has a binary form, which its header tells of.
+pub(super) fn form(
+    protocol: Protocol,
+    binary: Option<&HeaderValue>,
+    content_type: Option<&HeaderValue>,
+) -> Result<Form, CallError> {
+    match binary.filter(|_| protocol == Protocol::V2) {
+        Some(value) => match value.to_str().ok().and_then(|text| text.trim().parse().ok()) {
+            Some(json) => Ok(Form::Binary { json }),
+            None => Err(CallError::BadReply(format!("{INFERENCE_HEADER} is {value:?}, which is no number of bytes"))),
+        },
+        None => Ok(Form::Json { content_type: content_type.map(|value| Bytes::copy_from_slice(value.as_bytes())) }),
+    }
+}
+
+/// A reply of this form and body, if the form can be true of it.
+pub(super) fn message(body: Bytes, form: Form) -> Result<Message, CallError> {
+    match form {
+        Form::Binary { json } if json > body.len() => Err(CallError::BadReply(format!(
+            "{INFERENCE_HEADER} is {json}, and the whole reply has {} bytes",
+            body.len()
+        ))),
+        form => Ok(Message { body, form }),
+    }
 }
 
 async fn read<S>(mut response: ClientResponse<S>, limit: usize, ended: &Ended) -> Result<Bytes, CallError>

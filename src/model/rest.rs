@@ -3,6 +3,7 @@
 //! Every limit of the library is set here on purpose, because its defaults are traps: 100 connections over all hosts,
 //! replies of 2 MiB, redirects followed, and idle connections kept longer than servers do. Not for deciding about retries.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix_web::error::ParseError;
@@ -14,12 +15,15 @@ use awc::{Client, FrozenClientRequest, SendClientRequest};
 use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
+use super::call::{CallRequest, Reply};
+use super::client::{EndpointError, authority};
 use super::error::CallError;
-use super::headers::CallHeaders;
+use super::headers::INFERENCE_HEADER;
 use super::paths::{Paths, Readiness, readiness};
 use super::reply;
 use super::wire::{self, Connect, Ended};
-use crate::config::settings::{Node, Protocol};
+use crate::config::settings::{Endpoint, Node, Protocol, Transport};
+use crate::record::{CallKind, Form};
 
 /// Time for a connection, name resolution included, unless the call has less.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -32,44 +36,10 @@ pub const LIFETIME: Duration = Duration::from_secs(75);
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const PROBE_BODY: usize = 64 * 1024;
 
-/// An endpoint that cannot be called whatever its state.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("node '{node}' has the endpoint '{endpoint}', which is no host and port: {reason}")]
-pub struct EndpointError {
-    /// The node.
-    pub node: String,
-    /// Its endpoint.
-    pub endpoint: String,
-    /// What is wrong.
-    pub reason: String,
-}
-
-/// One call.
-#[derive(Clone, Debug)]
-pub struct CallRequest {
-    /// The request's bytes.
-    pub body: Bytes,
-    /// What it says besides.
-    pub headers: CallHeaders,
-    /// Time until the whole reply is there.
-    pub timeout: Duration,
-}
-
-/// What a node answered with status 200.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The reply's bytes.
-    pub body: Bytes,
-    /// Its content type, if it says one.
-    pub content_type: Option<HeaderValue>,
-    /// Time from the start of the call to the last byte.
-    pub elapsed: Duration,
-}
-
 /// A client of one node's endpoint. Made and used on one thread.
 pub struct RestClient {
     protocol: Protocol,
-    predict: FrozenClientRequest,
+    calls: BTreeMap<CallKind, FrozenClientRequest>,
     ready: Vec<FrozenClientRequest>,
     ended: Ended,
     connect_timeout: Duration,
@@ -87,16 +57,17 @@ impl RestClient {
         let connect_timeout = CONNECT_TIMEOUT.min(node.timeout * 9 / 10);
         let client = client(Connect::new(ended.clone()), limit, connect_timeout);
         let paths = Paths::new(protocol, &node.name);
+        let endpoint = node.endpoint(Transport::Rest).ok_or_else(|| EndpointError::none(node, Transport::Rest))?;
         let request = |method: Method, path: &str| {
-            frozen(&client, node, method, path).map_err(|reason| EndpointError {
-                node: node.name.clone(),
-                endpoint: node.endpoint.to_string(),
-                reason,
-            })
+            frozen(&client, endpoint, method, path).map_err(|reason| EndpointError::new(node, endpoint, reason))
         };
         Ok(Self {
             protocol,
-            predict: request(Method::POST, &paths.predict)?,
+            calls: paths
+                .calls
+                .iter()
+                .map(|(kind, path)| Ok((*kind, request(Method::POST, path)?)))
+                .collect::<Result<_, _>>()?,
             ready: paths.ready.iter().map(|path| request(Method::GET, path)).collect::<Result<_, _>>()?,
             ended,
             connect_timeout,
@@ -115,20 +86,35 @@ impl RestClient {
     /// Calls the model. Dropping the call closes its connection.
     pub async fn call(&self, request: CallRequest) -> Result<Reply, CallError> {
         let started = Instant::now();
-        let mut headers = HeaderMap::with_capacity(request.headers.fields.len() + 1);
-        for (name, value) in request.headers.fields.iter() {
+        let Some(call) = self.calls.get(&request.kind) else {
+            let (kind, protocol) = (request.kind, self.protocol);
+            return Err(CallError::Unsupported(format!("{kind:?} over REST in the protocol {protocol:?}")));
+        };
+        let fields = request.headers.fields();
+        let mut headers = HeaderMap::with_capacity(fields.len() + 2);
+        for (name, value) in fields {
             headers.append(name.clone(), value.clone());
         }
-        headers.insert(CONTENT_TYPE, request.headers.content_type);
-        let sent = self.predict.extra_headers(headers).send_body(request.body);
+        let content_type = match request.message.form {
+            Form::Json { content_type } => content_type.and_then(|text| HeaderValue::from_maybe_shared(text).ok()),
+            Form::Binary { json } => {
+                headers.insert(INFERENCE_HEADER, json.into());
+                Some(HeaderValue::from_static("application/octet-stream"))
+            }
+            Form::Proto(name) => return Err(CallError::Unsupported(format!("{name} over REST, which takes JSON"))),
+        };
+        headers.insert(CONTENT_TYPE, content_type.unwrap_or(HeaderValue::from_static("application/json")));
+        let sent = call.extra_headers(headers).send_body(request.message.body);
         let read = async {
             let response = sent.await.map_err(|error| self.failure(error))?;
-            let content_type = response.headers().get(header::CONTENT_TYPE).cloned();
-            Ok((reply::body(response, self.reply_bytes, &self.ended).await?, content_type))
+            let form = |headers: &HeaderMap| {
+                reply::form(self.protocol, headers.get(INFERENCE_HEADER), headers.get(header::CONTENT_TYPE))
+            };
+            let form = form(response.headers());
+            reply::message(reply::body(response, self.reply_bytes, &self.ended).await?, form?)
         };
-        let (body, content_type) =
-            timeout(request.timeout, read).await.map_err(|_| CallError::Timeout(request.timeout))??;
-        Ok(Reply { body, content_type, elapsed: started.elapsed() })
+        let message = timeout(request.timeout, read).await.map_err(|_| CallError::Timeout(request.timeout))??;
+        Ok(Reply { message, elapsed: started.elapsed() })
     }
 
     /// Asks whether the endpoint is ready. A server that knows none of the protocol's readiness paths is.
@@ -186,18 +172,13 @@ fn client(connect: Connect, limit: usize, connect_timeout: Duration) -> Client {
 }
 
 /// A request that needs only a body and further headers to be sent.
-fn frozen(client: &Client, node: &Node, method: Method, path: &str) -> Result<FrozenClientRequest, String> {
-    let endpoint = node.endpoint.to_string();
-    let uri: Uri = format!("http://{endpoint}{path}").parse().map_err(|error| format!("{error}"))?;
-    let address = wire::literal(&node.endpoint.host, node.endpoint.port);
-    // What parses may still be something else: `user@host`, a path in the host, brackets around what is no address.
-    let host = uri.host().unwrap_or("").trim_matches(['[', ']']);
-    if host.is_empty() || host != node.endpoint.host || (host.contains(':') && address.is_none()) {
-        return Err("the host is not a name or address".into());
-    }
+fn frozen(client: &Client, endpoint: &Endpoint, method: Method, path: &str) -> Result<FrozenClientRequest, String> {
+    let text = authority(endpoint)?.to_string();
+    let uri: Uri = format!("http://{text}{path}").parse().map_err(|error| format!("{error}"))?;
+    let address = wire::literal(&endpoint.host, endpoint.port);
     let mut request = client
         .request(method, uri)
-        .insert_header((HOST, endpoint))
+        .insert_header((HOST, text))
         .insert_header((USER_AGENT, concat!("millrace/", env!("CARGO_PKG_VERSION"))))
         // Bytes are passed on as they come.
         .no_decompress();
@@ -210,3 +191,7 @@ fn frozen(client: &Client, node: &Node, method: Method, path: &str) -> Result<Fr
 #[cfg(test)]
 #[path = "rest_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "rest_form_tests.rs"]
+mod form_tests;

@@ -1,9 +1,7 @@
 //! Tests of the REST client, on real sockets of this thread.
 
 use std::future::Future;
-use std::sync::Arc;
 
-use awc::http::header::HeaderName;
 use futures_util::future::join_all;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -11,13 +9,17 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::config::settings::{Endpoint, Retry};
 use crate::model::Class;
+use crate::model::headers::call_headers;
 use crate::model::stub::Act::{self, Close, Hang, Reset, Wait};
 use crate::model::stub::{Server, answer, send};
+use crate::record::{CallKind, Headers, Message};
 
 fn node(server: &Server) -> Node {
     Node {
         name: "m".into(),
-        endpoint: Endpoint { host: "127.0.0.1".into(), port: server.port },
+        transport: None,
+        rest: Some(Endpoint { host: "127.0.0.1".into(), port: server.port }),
+        grpc: None,
         timeout: Duration::from_secs(10),
         retry: Retry { attempts: 1, min_backoff: Duration::ZERO, max_backoff: Duration::ZERO },
         clients: 1,
@@ -26,23 +28,25 @@ fn node(server: &Server) -> Node {
     }
 }
 
-fn client(server: &Server) -> RestClient {
+pub(super) fn client(server: &Server) -> RestClient {
     RestClient::new(Protocol::V2, &node(server), 4 * 1024 * 1024).unwrap()
 }
 
-fn request(body: &str) -> CallRequest {
-    let fields = [("seldon-puid", "id-1"), ("x-a", "1"), ("x-a", "2")]
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-    let headers = CallHeaders { content_type: HeaderValue::from_static("application/json"), fields: Arc::new(fields) };
-    CallRequest { body: Bytes::copy_from_slice(body.as_bytes()), headers, timeout: Duration::from_secs(10) }
+pub(super) fn request(body: &str) -> CallRequest {
+    let mut record = Headers::default();
+    record.push("x-a", "1");
+    record.push("x-a", "2");
+    let (headers, _) = call_headers(&record, "id-1");
+    let message = Message::json(Bytes::copy_from_slice(body.as_bytes()));
+    CallRequest { kind: CallKind::Predict, message, headers, timeout: Duration::from_secs(10) }
 }
 
 /// The result of one call to a server that always does the same.
-fn call(acts: Vec<Act>) -> Result<Reply, CallError> {
+pub(super) fn call(acts: Vec<Act>) -> Result<Reply, CallError> {
     run(async move { client(&Server::start(move |_, _| acts.clone()).await).call(request("{}")).await })
 }
 
-fn run<T>(test: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
     actix_rt::System::new().block_on(test)
 }
 
@@ -51,8 +55,8 @@ fn a_call_says_what_it_should_and_passes_bytes_through() {
     run(async {
         let server = Server::start(|_, _| answer("200 OK", "{\"outputs\":[NaN,1.0]}")).await;
         let reply = client(&server).call(request("{\"inputs\":[9007199254740993]}")).await.unwrap();
-        assert_eq!(reply.body, "{\"outputs\":[NaN,1.0]}");
-        assert_eq!(reply.content_type.unwrap(), "application/json");
+        assert_eq!(reply.message.body, "{\"outputs\":[NaN,1.0]}");
+        assert_eq!(reply.message.form, Form::Json { content_type: Some("application/json".into()) });
         let requests = server.requests.borrow();
         let (head, body) = requests[0].split_once("\r\n\r\n").unwrap();
         assert_eq!(body, "{\"inputs\":[9007199254740993]}");
@@ -109,7 +113,7 @@ fn only_200_is_success_and_redirects_are_not_followed() {
             })
             .await;
             let error = client(&server).call(request("{}")).await.unwrap_err();
-            assert_eq!((error.class(), error.status()), (Class::Permanent, status[..3].parse().ok()));
+            assert_eq!((error.class(), error.code()), (Class::Permanent, status[..3].parse().ok()));
             assert_eq!(server.requests.borrow().len(), 1);
         });
     }
@@ -155,9 +159,9 @@ fn a_whole_reply_is_one_however_it_is_framed() {
         ],
         vec![send("HTTP/1.0 200 OK\r\n\r\n{} {}"), Close],
     ] {
-        assert_eq!(call(acts).unwrap().body, "{} {}");
+        assert_eq!(call(acts).unwrap().message.body, "{} {}");
     }
-    assert_eq!(call(vec![send(format!("{head}Content-Length: 0\r\n\r\n"))]).unwrap().body, "");
+    assert_eq!(call(vec![send(format!("{head}Content-Length: 0\r\n\r\n"))]).unwrap().message.body, "");
 }
 
 #[test]
@@ -168,8 +172,8 @@ fn a_reply_that_cannot_be_taken_as_it_is_says_why() {
         "unusable reply: neither Content-Length nor chunked encoding, its end cannot be known",
     );
     assert_eq!(
-        refused("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx"),
-        "unusable reply: encoded as \"gzip\", which was not asked for",
+        refused("HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nxx"),
+        "unusable reply: encoded as 'br', which was not asked for",
     );
     assert!(matches!(call(vec![send("\x15\x03\x01\x00\x02\x02\x46"), Close]).unwrap_err(), CallError::BadReply(_)));
 }
@@ -177,7 +181,7 @@ fn a_reply_that_cannot_be_taken_as_it_is_says_why() {
 #[test]
 fn a_large_reply_is_read_up_to_the_limit() {
     let large = "x".repeat(3 * 1024 * 1024);
-    assert_eq!(call(answer("200 OK", &large)).unwrap().body, large);
+    assert_eq!(call(answer("200 OK", &large)).unwrap().message.body, large);
     let too_large = "x".repeat(5 * 1024 * 1024);
     let limit = 4 * 1024 * 1024;
     assert_eq!(call(answer("200 OK", &too_large)).unwrap_err(), CallError::ReplyTooLarge { limit });
@@ -197,7 +201,7 @@ fn a_large_request_is_sent_whole() {
         let server = Server::start(|request, _| answer("200 OK", &request.len().to_string())).await;
         let body = "y".repeat(2 * 1024 * 1024);
         let reply = client(&server).call(request(&body)).await.unwrap();
-        assert!(reply.body.len() == 7 && reply.body.starts_with(b"2097"), "{:?}", reply.body);
+        assert!(reply.message.body.len() == 7 && reply.message.body.starts_with(b"2097"), "{:?}", reply.message.body);
     });
 }
 
@@ -217,7 +221,7 @@ fn a_server_that_hangs_ends_in_a_timeout_and_spoils_no_connection() {
             assert_eq!(client.call(short).await.unwrap_err(), CallError::Timeout(Duration::from_millis(200)));
             assert!(started.elapsed() < Duration::from_secs(5));
         }
-        assert_eq!(client.call(request("{}")).await.unwrap().body, "{}");
+        assert_eq!(client.call(request("{}")).await.unwrap().message.body, "{}");
         assert_eq!(server.connections.get(), 3);
     });
 }
@@ -228,7 +232,7 @@ fn a_port_without_a_server_is_refused_and_a_name_without_an_address_too() {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let mut node = node(&Server { port, ..Server::default() });
         for host in ["127.0.0.1", "no-such-host.invalid"] {
-            node.endpoint.host = host.into();
+            node.rest.as_mut().unwrap().host = host.into();
             let client = RestClient::new(Protocol::V2, &node, 1).unwrap();
             let error = client.call(request("{}")).await.unwrap_err();
             assert!(matches!(error, CallError::Refused(_)), "{error:?}");
@@ -293,7 +297,7 @@ fn calls_within_the_limit_do_not_wait_for_a_connection() {
             client.call(CallRequest { timeout: Duration::from_millis(1_200), ..request("{}") }).await
         });
         for result in join_all(calls).await {
-            assert_eq!(result.unwrap().body, "{}");
+            assert_eq!(result.unwrap().message.body, "{}");
         }
         assert_eq!((client.limit(), server.connections.get()), (2, 2));
         // A probe has its own connection while all others are busy.
@@ -329,11 +333,11 @@ fn readiness_is_asked_on_the_paths_of_the_protocol() {
     assert_eq!((result, lines), (Ok(()), vec!["GET /health/status HTTP/1.1".to_owned()]));
     let (result, lines) =
         probe(Protocol::Tensorflow, "GET /v1/models/m ", answer("200 OK", "{\"state\": \"LOADING\"}"));
-    assert_eq!((result.unwrap_err().status(), lines.len()), (Some(200), 1));
+    assert_eq!((result.unwrap_err().code(), lines.len()), (Some(200), 1));
     let (result, lines) = probe(Protocol::V2, "GET /v2/models/m/ready ", answer("200 OK", ""));
     assert_eq!((result, lines.len()), (Ok(()), 1));
     let (result, lines) = probe(Protocol::V2, "GET /v2/health/ready ", answer("503 Service Unavailable", "loading"));
-    assert_eq!((result.unwrap_err().status(), lines.len()), (Some(503), 2));
+    assert_eq!((result.unwrap_err().code(), lines.len()), (Some(503), 2));
     let (result, lines) = probe(Protocol::V2, "nothing", vec![]);
     assert_eq!((result, lines.len()), (Ok(()), 2));
     let (result, _) = probe(Protocol::Seldon, "GET", vec![Hang]);
@@ -344,7 +348,7 @@ fn readiness_is_asked_on_the_paths_of_the_protocol() {
 fn an_endpoint_that_is_none_is_refused_at_start() {
     for host in ["", "a b", "a/b", "user@host", "a:1"] {
         let mut node = node(&Server::default());
-        node.endpoint.host = host.into();
+        node.rest.as_mut().unwrap().host = host.into();
         let error = run(async { RestClient::new(Protocol::Seldon, &node, 1).err() });
         let error = error.unwrap_or_else(|| panic!("'{host}' was taken")).to_string();
         assert!(error.starts_with("node 'm' has the endpoint '"), "{error}");
@@ -356,7 +360,7 @@ fn an_ipv6_address_and_a_name_are_endpoints() {
     run(async {
         for host in ["::1", "localhost"] {
             let mut node = node(&Server::default());
-            node.endpoint = Endpoint { host: host.into(), port: 1 };
+            node.rest = Some(Endpoint { host: host.into(), port: 1 });
             let client = RestClient::new(Protocol::Seldon, &node, 1).unwrap();
             let error = client.call(request("{}")).await.unwrap_err().to_string();
             assert!(error.contains("refused") || error.contains("assign"), "{host}: {error}");

@@ -14,13 +14,13 @@ use crate::model::availability::{Availability, Event, Step, Ticket};
 use crate::model::error::CallError;
 use crate::model::health::EndpointStats;
 
-/// What a node is called through.
+/// What a node is called through over one transport.
 #[derive(Clone)]
-pub struct NodeParts {
-    /// Its number in the plan.
-    pub id: NodeId,
-    /// Its name.
+pub struct EndpointParts {
+    /// Name of the node, with the transport where it is the second one.
     pub name: Arc<str>,
+    /// Whether requests go there unless they choose otherwise: readiness waits for it.
+    pub primary: bool,
     /// Its clients on this worker.
     pub pool: Arc<Pool<ModelClientActor>>,
     /// Time for one attempt.
@@ -67,27 +67,27 @@ impl Seen {
 /// State of one endpoint.
 pub struct Endpoint {
     /// What it is called through.
-    pub parts: NodeParts,
+    pub parts: EndpointParts,
     /// Whether it takes calls.
     pub availability: Availability,
-    waiting: VecDeque<u64>,
+    waiting: VecDeque<(u64, NodeId)>,
     running: usize,
 }
 
 impl Endpoint {
     /// Up, and nobody waits.
-    pub fn new(parts: &NodeParts) -> Self {
+    pub fn new(parts: &EndpointParts) -> Self {
         Self { parts: parts.clone(), availability: Availability::new(), waiting: VecDeque::new(), running: 0 }
     }
 
     /// A request waits for a call.
-    pub fn wait(&mut self, flight: u64) {
-        self.waiting.push_back(flight);
+    pub fn wait(&mut self, flight: u64, node: NodeId) {
+        self.waiting.push_back((flight, node));
         self.parts.metrics.waiting().inc();
     }
 
-    /// The request whose turn it is.
-    pub fn first(&self) -> Option<u64> {
+    /// The request whose turn it is, and the node it waits for.
+    pub fn first(&self) -> Option<(u64, NodeId)> {
         self.waiting.front().copied()
     }
 
@@ -141,7 +141,7 @@ impl Endpoint {
     /// What an operator may see.
     pub fn observe(&self) -> serde_json::Value {
         serde_json::json!({
-            "node": &*self.parts.name,
+            "endpoint": &*self.parts.name,
             "up": self.availability.down().is_none(),
             "down_because": self.availability.down().map(|(cause, _)| format!("{cause:?}").to_lowercase()),
             "running": self.running,

@@ -10,7 +10,7 @@ use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::Outcome;
 use crate::kafka::sink::{Letter, Settlements, Ticket};
 use crate::kafka::source::Marks;
-use crate::record::{Epoch, Partition, Record};
+use crate::record::{Epoch, Message, Partition, Record};
 
 /// One life of an owner, as those see it who hold its records.
 pub struct Link {
@@ -123,8 +123,8 @@ pub struct Request {
     pub record: Arc<Record>,
     /// Request id.
     pub puid: Bytes,
-    /// The request in the record's value.
-    pub body: Bytes,
+    /// The request in it.
+    pub message: Message,
 }
 
 /// A record that has an outcome.

@@ -11,4 +11,5 @@ pub mod producer;
 pub mod router;
 pub mod service;
 pub mod setting;
+pub mod targets;
 pub mod tree;

@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, ItemId, Receive};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tonic::Code;
 
+use super::journey::Target;
 use super::router::RequestRouterActor;
-use crate::config::settings::{Node, Protocol};
+use crate::config::settings::{Node, Protocol, Transport};
 use crate::events::{CallOutcome, NodeMetrics};
-use crate::graph::NodeId;
+use crate::model::call::{CallRequest, Reply};
+use crate::model::client::{Bounds, Client};
 use crate::model::error::CallError;
 use crate::model::health::EndpointStats;
-use crate::model::rest::{CallRequest, Reply, RestClient};
 
 /// A request under way in the router, in one attempt of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +38,8 @@ pub struct Call {
     pub item: ItemId,
     /// What to send.
     pub request: CallRequest,
+    /// Ends when nobody waits for the call any more.
+    pub stopped: oneshot::Receiver<()>,
 }
 
 /// Takes the result of a call to the router; dropped without one, it says that the call was lost.
@@ -55,7 +60,7 @@ impl CallGuard {
         }
     }
 
-    /// The call was never sent, and its caller knows.
+    /// Nobody waits for the call, as its caller knows.
     pub fn disarm(mut self) {
         self.router = None;
     }
@@ -90,8 +95,8 @@ pub struct Probe;
 
 /// What it said.
 pub struct Probed {
-    /// Which node.
-    pub node: NodeId,
+    /// Which endpoint.
+    pub target: Target,
     /// Ready, or why not.
     pub result: Result<(), CallError>,
 }
@@ -99,14 +104,16 @@ pub struct Probed {
 /// What a ModelClientActor works with.
 #[derive(Clone)]
 pub struct Parts {
-    /// Number of the node in the plan.
-    pub id: NodeId,
-    /// Its settings.
+    /// Number of the endpoint.
+    pub target: Target,
+    /// Settings of the node.
     pub node: Node,
+    /// How it is called here.
+    pub transport: Transport,
     /// Protocol of its calls.
     pub protocol: Protocol,
-    /// Largest reply.
-    pub reply_bytes: usize,
+    /// Largest messages.
+    pub bounds: Bounds,
     /// Who asks.
     pub router: ActorRef<RequestRouterActor>,
     /// What all clients of the endpoint know together.
@@ -120,7 +127,7 @@ pub struct Parts {
 /// The actor.
 pub struct ModelClientActor {
     parts: Parts,
-    client: Option<Rc<RestClient>>,
+    client: Option<Rc<Client>>,
     running: usize,
 }
 
@@ -133,20 +140,23 @@ impl ModelClientActor {
     fn count(&self, result: &Result<Reply, CallError>, took: Duration) {
         let outcome = match result {
             Ok(_) => CallOutcome::Answered,
-            Err(CallError::Timeout(_)) => CallOutcome::Timeout,
+            Err(CallError::Timeout(_) | CallError::Grpc { code: Code::DeadlineExceeded, .. }) => CallOutcome::Timeout,
             Err(CallError::ReplyTooLarge { .. }) => CallOutcome::TooLarge,
             Err(CallError::BadReply(_)) => CallOutcome::BadReply,
             Err(
                 CallError::Refused(_)
                 | CallError::ConnectTimeout(_)
                 | CallError::Reset(_)
-                | CallError::Status { code: 503, .. },
+                | CallError::Status { code: 503, .. }
+                | CallError::Grpc { code: Code::Unavailable, .. },
             ) => CallOutcome::Unavailable,
-            Err(CallError::Status { .. }) => CallOutcome::ModelError,
+            Err(CallError::Status { .. } | CallError::Grpc { .. } | CallError::Unsupported(_)) => {
+                CallOutcome::ModelError
+            }
         };
         let code = match result {
             Ok(_) => Some(200),
-            Err(error) => error.status(),
+            Err(error) => error.code(),
         };
         self.parts.metrics.call(outcome, code, took);
     }
@@ -154,7 +164,8 @@ impl ModelClientActor {
 
 impl Actor for ModelClientActor {
     fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
-        match RestClient::new(self.parts.protocol, &self.parts.node, self.parts.reply_bytes) {
+        let parts = &self.parts;
+        match Client::new(parts.protocol, &parts.node, parts.transport, parts.bounds) {
             Ok(client) => self.client = Some(Rc::new(client)),
             Err(error) => ctx.fail(error.to_string()),
         }
@@ -171,7 +182,8 @@ impl Actor for ModelClientActor {
     fn observe(&self) -> serde_json::Value {
         serde_json::json!({
             "node": self.parts.node.name,
-            "endpoint": self.parts.node.endpoint.to_string(),
+            "transport": self.parts.transport.to_string(),
+            "endpoint": self.parts.node.endpoint(self.parts.transport).map(ToString::to_string),
             "running": self.running,
         })
     }
@@ -183,14 +195,22 @@ impl Receive<Call> for ModelClientActor {
         ctx.at_hand(call.item);
         // The place in the mailbox is held for the whole call: it is the bound of calls that run.
         let place = ctx.take_permit();
-        let (guard, request) = (call.guard, call.request);
+        let (guard, request, stopped) = (call.guard, call.request, call.stopped);
         self.running += 1;
         let begun = Instant::now();
         ctx.spawn(
-            async move { (client.call(request).await, guard, place) },
+            async move {
+                // A call that nobody waits for is dropped, which closes its connection or stream.
+                let result = tokio::select! {
+                    result = client.call(request) => Some(result),
+                    _ = stopped => None,
+                };
+                (result, guard, place)
+            },
             move |actor, (result, guard, place), _| {
                 drop(place);
                 actor.running -= 1;
+                let Some(result) = result else { return guard.disarm() };
                 actor.count(&result, begun.elapsed());
                 if result.as_ref().map_or_else(CallError::is_answer, |_| true) {
                     actor.parts.stats.answered(actor.parts.began.elapsed());
@@ -205,7 +225,7 @@ impl Receive<Probe> for ModelClientActor {
     fn receive(&mut self, _: Probe, ctx: &mut Ctx<'_, Self>) {
         let Some(client) = self.client.clone() else { return };
         ctx.spawn(async move { client.probe().await }, |actor, result, _| {
-            drop(actor.parts.router.tell(Probed { node: actor.parts.id, result }));
+            drop(actor.parts.router.tell(Probed { target: actor.parts.target, result }));
         });
     }
 }

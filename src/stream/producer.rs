@@ -78,9 +78,9 @@ impl ProducerActor {
             placement(self.parts.order, record.key.as_ref(), record.partition, partitions.load(Relaxed))
         };
         match outcome {
-            Outcome::Answered { body, content_type } => {
+            Outcome::Answered(message) => {
                 let place = place(&self.parts.partitions.output);
-                let out = self.answers.record(record, puid.clone(), body.clone(), content_type.clone(), place);
+                let out = self.answers.record(record, puid.clone(), message.clone(), place);
                 Some((out, Letter::Answer))
             }
             Outcome::DeadLettered(failure) => {
@@ -94,7 +94,6 @@ impl ProducerActor {
                 let topic = &self.parts.dead_letter_topic;
                 Some((dead_letter::record(topic, record, failure, now_ms(), *keep, place), Letter::Dead))
             }
-            // No policy of this version skips.
             Outcome::Skipped => None,
         }
     }
@@ -178,7 +177,14 @@ impl Receive<Finished> for ProducerActor {
         }
         let item = item(&finished.record);
         ctx.at_hand(item);
-        let Some((record, letter)) = self.record(&finished) else { return };
+        let Some((record, letter)) = self.record(&finished) else {
+            // Nothing is written, so it is settled as soon as it comes.
+            if let Some(ticket) = finished.guard.ticket(Letter::Nothing) {
+                finished.guard.enqueued();
+                ticket.settle(Settled::Acked);
+            }
+            return;
+        };
         let Some(ticket) = finished.guard.ticket(letter) else { return };
         let pending = Pending { record, ticket, guard: finished.guard, item, _permit: ctx.take_permit() };
         if self.pending.is_empty() {

@@ -1,4 +1,4 @@
-//! RequestRouterActor: takes each request through the graph, one call after the other, and hands its outcome on.
+//! RequestRouterActor: takes each request through the graph, call by call, and hands its outcome on.
 //!
 //! What is decided per request is in `journey`, what is decided per endpoint in `model::availability`; this actor carries it
 //! out. It owns nothing that cannot be had again: what it holds when it dies goes back to the owners through the guards.
@@ -7,26 +7,25 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use awc::http::header::HeaderValue;
-use bytes::Bytes;
-use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, ItemId, Permit, Receive};
+use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, Receive};
 use tokio::time::Instant;
 
-use super::endpoint::{Endpoint, NodeParts};
-use super::journey::{Command, Event, Journey, Rules};
+use self::flight::{Flight, Owner};
+use super::endpoint::{Endpoint, EndpointParts};
+use super::journey::{Command, Event, Journey, Rules, Target};
 use super::messages::{Finished, Request, item};
-use super::model_client::{Call, CallGuard, CallId, Called, Probe, Probed, Suspect};
+use super::model_client::{Called, Probed, Suspect};
 use super::producer::ProducerActor;
-use crate::codec;
-use crate::config::settings::Protocol;
+use crate::config::settings::Transport;
 use crate::events::Events;
-use crate::graph::NodeId;
-use crate::model::availability::{Change, Step, Ticket, Verdict};
+use crate::model::availability::Verdict;
 use crate::model::error::CallError;
-use crate::model::headers::{CallHeaders, call_headers};
-use crate::model::rest::{CallRequest, Reply};
+use crate::model::headers::call_headers;
 
+mod calls;
+mod flight;
 mod outcome;
+mod shadow;
 
 /// Between questions to an endpoint that has not said that it is ready.
 const READINESS: Duration = Duration::from_millis(500);
@@ -38,32 +37,16 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub struct Parts {
     /// The graph and what requests go by.
     pub rules: Arc<Rules>,
-    /// Protocol of the requests.
-    pub protocol: Protocol,
-    /// What each node is called through, by its number.
-    pub nodes: Vec<NodeParts>,
+    /// What nodes are called through, by [`Target`].
+    pub endpoints: Vec<EndpointParts>,
     /// Writes outcomes.
     pub producer: ActorRef<ProducerActor>,
+    /// Most requests that run for comparison only, at a time.
+    pub shadows: usize,
     /// Start of the time that all clients of an endpoint go by.
     pub began: Instant,
     /// Where happenings are told.
     pub events: Events,
-}
-
-/// A request on its way.
-struct Flight {
-    request: Request,
-    journey: Journey,
-    headers: CallHeaders,
-    /// The latest message: the request, or a node's reply to be passed on.
-    body: Bytes,
-    content_type: Option<HeaderValue>,
-    /// The call that runs, and the right to run it.
-    running: Option<(NodeId, Ticket)>,
-    calls: u32,
-    item: ItemId,
-    /// Its place in the mailbox, kept until it has an outcome.
-    place: Option<Permit>,
 }
 
 /// The actor.
@@ -74,22 +57,28 @@ pub struct RequestRouterActor {
     flights: HashMap<u64, Flight>,
     /// Counts on over lives, so that a late result of an earlier life meets no request.
     next_flight: u64,
+    /// Flights for comparison only among them.
+    shadows: usize,
     /// Requests whose outcome the producer had no place for.
     finished: VecDeque<Finished>,
+    /// What a step has decided, until it is carried out. Kept for its memory.
+    commands: Vec<Command>,
     planned: bool,
 }
 
 impl RequestRouterActor {
     /// A router with no request.
     pub fn new(parts: Parts, address: ActorRef<Self>) -> Self {
-        let endpoints = parts.nodes.iter().map(Endpoint::new).collect();
+        let endpoints = parts.endpoints.iter().map(Endpoint::new).collect();
         Self {
             parts,
             address,
             endpoints,
             flights: HashMap::new(),
             next_flight: 0,
+            shadows: 0,
             finished: VecDeque::new(),
+            commands: Vec::new(),
             planned: false,
         }
     }
@@ -98,134 +87,77 @@ impl RequestRouterActor {
         self.parts.began.elapsed()
     }
 
+    fn take_off(&mut self, flight: Flight) -> u64 {
+        let id = self.next_flight;
+        self.next_flight += 1;
+        self.flights.insert(id, flight);
+        id
+    }
+
     /// Tells the journey what happened and carries out what it decides. `failure` is what a failed call said.
-    fn step(&mut self, id: u64, event: Event<'_>, failure: Option<(NodeId, &CallError)>, ctx: &mut Ctx<'_, Self>) {
+    fn step(&mut self, id: u64, event: Event<'_>, failure: Option<(Target, &CallError)>, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
         let Some(flight) = self.flights.get_mut(&id) else { return };
-        match flight.journey.step(event, now, fastrand::f64(), &self.parts.rules) {
-            Command::Nothing => {}
-            Command::Call(node) => self.wait(id, node, ctx),
-            Command::CallAfter(node, wait) => {
-                let attempt = flight.journey.failed_attempts() + 1;
-                if let Some((_, error)) = failure {
-                    self.parts.events.retry(&self.endpoints[node.index()].parts.metrics, attempt, wait, error);
-                }
-                ctx.later(wait, move |router, ctx| router.wait(id, node, ctx));
-            }
-            Command::Answer => self.answer(id, ctx),
-            Command::Fail(why) => {
-                if let Some((node, error)) = failure {
-                    self.dead_letter(id, node, error, why, ctx);
-                }
-            }
+        // Carrying out a command may take a step of another request.
+        let mut commands = std::mem::take(&mut self.commands);
+        flight.journey.step(event, now, &mut fastrand::f64, &self.parts.rules, &mut commands);
+        for command in commands.drain(..) {
+            self.carry_out(id, command, failure, ctx);
         }
+        self.commands = commands;
     }
 
-    /// A request waits for a call to a node.
-    fn wait(&mut self, id: u64, node: NodeId, ctx: &mut Ctx<'_, Self>) {
-        let now = self.now();
-        if let Some(flight) = self.flights.get_mut(&id) {
-            // Nothing is paid for waiting.
-            flight.journey.waits(now);
-            self.endpoints[node.index()].wait(id);
-        }
-        self.serve(node, ctx);
-    }
-
-    /// Starts the calls that wait for a node, as far as it admits them, in turn.
-    fn serve(&mut self, node: NodeId, ctx: &mut Ctx<'_, Self>) {
-        let now = self.now();
-        while let Some(id) = self.endpoints[node.index()].first() {
-            let endpoint = &mut self.endpoints[node.index()];
-            let Some(flight) = self.flights.get_mut(&id).filter(|flight| flight.request.guard.is_current()) else {
-                endpoint.leave();
-                self.forget(id);
-                continue;
-            };
-            if !endpoint.availability.admits() {
-                return;
+    fn carry_out(&mut self, id: u64, command: Command, failure: Option<(Target, &CallError)>, ctx: &mut Ctx<'_, Self>) {
+        match command {
+            Command::Call(node, target) => self.wait(id, node, target, ctx),
+            Command::CallAfter(node, target, wait) => {
+                if let Some((flight, (failed, error))) = self.flights.get(&id).zip(failure) {
+                    let attempt = flight.journey.failed_attempts(node);
+                    self.parts.events.retry(&self.endpoints[failed.0].parts.metrics, attempt, wait, error);
+                }
+                ctx.later(wait, move |router, ctx| router.wait(id, node, target, ctx));
             }
-            let Some((client, place)) = endpoint.client() else { return self.plan(ctx) };
-            let Some(ticket) = endpoint.availability.start(now) else { return };
-            endpoint.leave();
-            ctx.at_hand(flight.item);
-            let call = flight.call(id, node, ticket, endpoint.parts.timeout, &self.address);
-            flight.journey.step(Event::Started, now, 0.0, &self.parts.rules);
-            // A client that is gone drops the call, whose guard says so.
-            drop(client.send_with(place, call));
+            Command::Stop(node) => self.stop(id, node, ctx),
+            Command::Shadow { node, child, message } => self.shadow(id, node, child, message, ctx),
+            Command::Compare { node, message } => self.compare(id, node, message),
+            Command::Answer(message) => self.answer(id, message, ctx),
+            Command::Fail(failure) => self.dead_letter(id, failure, ctx),
         }
     }
 
     fn called(&mut self, called: Called, ctx: &mut Ctx<'_, Self>) {
-        let CallId { flight: id, call } = called.id;
-        let Some(flight) = self.flights.get_mut(&id).filter(|flight| flight.calls == call) else {
-            self.parts.events.late_results_dropped.inc();
-            return;
+        let id = called.id.flight;
+        let Some(flight) = self.flights.get_mut(&id) else {
+            return self.parts.events.late_results_dropped.inc();
+        };
+        let Some(running) = flight.ended(called.id.call) else {
+            return self.parts.events.late_results_dropped.inc();
         };
         ctx.at_hand(flight.item);
-        let Some((node, ticket)) = flight.running.take() else { return };
-        let current = flight.request.guard.is_current();
-        let (now, endpoint) = (self.parts.began.elapsed(), &mut self.endpoints[node.index()]);
+        let current = flight.is_current();
+        let (node, target, ticket) = (running.node, running.target, running.ticket);
+        let (now, endpoint) = (self.parts.began.elapsed(), &mut self.endpoints[target.0]);
         match called.result {
             None => {
                 endpoint.dropped(ticket, now);
-                self.step(id, Event::Lost, None, ctx);
+                self.step(id, Event::Lost(node), None, ctx);
             }
             Some(Ok(reply)) => {
                 endpoint.answered(ticket, now);
-                if current { self.replied(id, node, reply, ctx) } else { self.forget(id) }
+                if current {
+                    self.step(id, Event::Replied(node, reply.message), None, ctx);
+                } else {
+                    self.forget(id, ctx);
+                }
             }
             Some(Err(error)) => {
                 let step = endpoint.failed(ticket, &error, now);
                 let verdict = step.verdict.unwrap_or(Verdict::Costs);
-                self.follow(node, step, Some(&error), ctx);
-                self.step(id, Event::Failed(&error, verdict), Some((node, &error)), ctx);
+                self.follow(target, step, Some(&error), ctx);
+                self.step(id, Event::Failed(node, &error, verdict), Some((target, &error)), ctx);
             }
         }
-        self.serve(node, ctx);
-    }
-
-    fn replied(&mut self, id: u64, node: NodeId, reply: Reply, ctx: &mut Ctx<'_, Self>) {
-        let Some(flight) = self.flights.get_mut(&id) else { return };
-        flight.content_type = reply.content_type;
-        flight.body = reply.body;
-        if !self.parts.rules.plan.node(node).children.is_empty() {
-            match codec::chain(self.parts.protocol, &flight.body) {
-                Ok(body) => flight.body = body,
-                Err(error) => return self.unchainable(id, node, &error, ctx),
-            }
-        }
-        self.step(id, Event::Replied, None, ctx);
-    }
-
-    /// Does what an endpoint's machine has decided.
-    fn follow(&mut self, node: NodeId, step: Step, error: Option<&CallError>, ctx: &mut Ctx<'_, Self>) {
-        let metrics = &self.endpoints[node.index()].parts.metrics;
-        match step.change {
-            Some(Change::WentDown(_)) => {
-                let why: &dyn std::fmt::Display = error.map_or(&"not ready", |error| error);
-                self.endpoints[node.index()].parts.seen.unwell(why);
-                self.parts.events.endpoint_down(metrics, why);
-            }
-            Some(Change::CameUp { after }) => self.parts.events.endpoint_up(metrics, Some(after)),
-            None => {}
-        }
-        if let Some(wait) = step.probe_in {
-            ctx.later(wait, move |router, ctx| router.probe(node, ctx));
-        }
-    }
-
-    fn probe(&mut self, node: NodeId, ctx: &mut Ctx<'_, Self>) {
-        let client = self.endpoints[node.index()].parts.pool.pick();
-        if client.is_none_or(|client| client.tell(Probe).is_err()) {
-            ctx.later(PAUSE, move |router, ctx| router.probe(node, ctx));
-        }
-    }
-
-    fn probe_unless_seen(&mut self, node: NodeId, ctx: &mut Ctx<'_, Self>) {
-        if self.endpoints[node.index()].parts.seen.state().is_err() {
-            self.probe(node, ctx);
-        }
+        self.serve(target, ctx);
     }
 
     /// Tries again soon what nobody could take.
@@ -234,57 +166,30 @@ impl RequestRouterActor {
             ctx.later(PAUSE, |router, ctx| {
                 router.planned = false;
                 router.hand_over(ctx);
-                for node in router.parts.nodes.iter().map(|node| node.id).collect::<Vec<_>>() {
-                    router.serve(node, ctx);
+                for target in 0..router.endpoints.len() {
+                    router.serve(Target(target), ctx);
                 }
             });
         }
-    }
-
-    /// A request whose owner's life is over: whatever comes of it is late.
-    fn forget(&mut self, id: u64) {
-        if let Some(flight) = self.flights.remove(&id) {
-            self.parts.events.late_results_dropped.inc();
-            flight.request.guard.disarm();
-        }
-    }
-}
-
-impl Flight {
-    /// The call that is due now.
-    fn call(
-        &mut self,
-        id: u64,
-        node: NodeId,
-        ticket: Ticket,
-        timeout: Duration,
-        router: &ActorRef<RequestRouterActor>,
-    ) -> Call {
-        self.calls += 1;
-        self.running = Some((node, ticket));
-        let headers = match &self.content_type {
-            Some(content_type) => self.headers.with_content_type(content_type.clone()),
-            None => self.headers.clone(),
-        };
-        let guard = CallGuard::new(CallId { flight: id, call: self.calls }, router.clone());
-        Call { guard, item: self.item, request: CallRequest { body: self.body.clone(), headers, timeout } }
     }
 }
 
 impl Actor for RequestRouterActor {
     fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
-        for node in 0..self.parts.nodes.len() {
-            self.probe_unless_seen(self.parts.nodes[node].id, ctx);
+        for target in 0..self.endpoints.len() {
+            self.probe_unless_seen(Target(target), ctx);
         }
     }
 
     fn restarting(&mut self, why: &Ended) {
         let panic: Arc<str> = why.exit.to_string().into();
-        self.endpoints = self.parts.nodes.iter().map(Endpoint::new).collect();
+        self.endpoints = self.parts.endpoints.iter().map(Endpoint::new).collect();
         self.planned = false;
+        self.shadows = 0;
+        self.commands.clear();
         for (_, flight) in std::mem::take(&mut self.flights) {
             if why.at_hand == Some(flight.item) {
-                flight.request.guard.suspect(panic.clone());
+                flight.suspect(panic.clone());
             }
         }
         self.finished.clear();
@@ -292,7 +197,8 @@ impl Actor for RequestRouterActor {
 
     fn observe(&self) -> serde_json::Value {
         serde_json::json!({
-            "requests": self.flights.len(),
+            "requests": self.flights.len() - self.shadows,
+            "shadows": self.shadows,
             "waiting_for_producer": self.finished.len(),
             "endpoints": self.endpoints.iter().map(Endpoint::observe).collect::<Vec<_>>(),
         })
@@ -305,24 +211,17 @@ impl Receive<Request> for RequestRouterActor {
         ctx.at_hand(item);
         let puid = std::str::from_utf8(&request.puid).unwrap_or_default();
         let (headers, left_out) = call_headers(&request.record.headers, puid);
+        let left_out = match request.message.transport() {
+            Transport::Rest => left_out,
+            Transport::Grpc => headers.not_metadata(),
+        };
         if left_out + request.record.unreadable_headers > 0 {
             self.parts.events.headers_left_out(&request.record, left_out);
         }
-        let flight = Flight {
-            journey: Journey::new(&self.parts.rules),
-            headers,
-            body: request.body.clone(),
-            content_type: None,
-            running: None,
-            calls: 0,
-            item,
-            place: ctx.take_permit(),
-            request,
-        };
-        let id = self.next_flight;
-        self.next_flight += 1;
-        self.flights.insert(id, flight);
-        self.step(id, Event::Begin, None, ctx);
+        let journey = Journey::new(&self.parts.rules, &request.puid);
+        let message = request.message.clone();
+        let id = self.take_off(Flight::new(Owner::Record(request), journey, headers, item, ctx.take_permit()));
+        self.step(id, Event::Begin(message), None, ctx);
     }
 }
 
@@ -334,29 +233,17 @@ impl Receive<Called> for RequestRouterActor {
 
 impl Receive<Probed> for RequestRouterActor {
     fn receive(&mut self, probed: Probed, ctx: &mut Ctx<'_, Self>) {
-        let now = self.now();
-        let endpoint = &mut self.endpoints[probed.node.index()];
-        let step = endpoint.probed(&probed.result, now);
-        let is_down = endpoint.availability.down().is_some();
-        if probed.result.is_err() && !is_down {
-            // Not known to be down, so calls go there; readiness waits for its word.
-            ctx.later(READINESS, move |router, ctx| router.probe_unless_seen(probed.node, ctx));
-        }
-        self.follow(probed.node, step, probed.result.as_ref().err(), ctx);
-        self.serve(probed.node, ctx);
+        self.probed(probed, ctx);
     }
 }
 
 impl Receive<Suspect> for RequestRouterActor {
     fn receive(&mut self, suspect: Suspect, ctx: &mut Ctx<'_, Self>) {
-        let found = self.flights.iter().find(|(_, flight)| flight.item == suspect.item).map(|(id, _)| *id);
-        if let Some(mut flight) = found.and_then(|id| self.flights.remove(&id)) {
-            if let Some((node, ticket)) = flight.running.take() {
-                let now = self.now();
-                self.endpoints[node.index()].dropped(ticket, now);
-                self.serve(node, ctx);
-            }
-            flight.request.guard.suspect(suspect.panic);
+        let found = self.flights.iter().find(|(_, flight)| flight.item == suspect.item && flight.is_record());
+        if let Some(id) = found.map(|(id, _)| *id)
+            && let Some(flight) = self.remove(id, ctx)
+        {
+            flight.suspect(suspect.panic);
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The service as a whole: makes it ready, runs the tree and the admin port, and ends it in order.
 
+use std::iter;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use millrace_actors::{
-    ArbiterRef, Arbiters, Env, Exit, Happening, Limits as Watch, Observer, Root, RootHandle, Sighting, Watchdog,
-};
+use millrace_actors::{Arbiters, Env, Exit, Happening, Limits as Watch, Root, RootHandle, Sighting, Watchdog};
 use prometheus::Registry;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -25,13 +24,17 @@ use crate::kafka::client::producer_config;
 use crate::kafka::sink::Sink;
 use crate::kafka::status::Heartbeat;
 
+mod actors;
+mod feedback;
+
+use actors::{Actors, TreeActors};
+use feedback::Beside;
+
 /// Ended as asked.
 pub const OK: u8 = 0;
 /// Gave up after restarts, or made no progress.
 pub const GAVE_UP: u8 = 70;
 
-/// A worker thread is named so where an actor can be crashed: `thread:worker-0` is lost with all its actors.
-const THREAD: &str = "thread:";
 /// How often what is shown is brought up to date.
 const LOOK: Duration = Duration::from_millis(200);
 /// A thread or actor that makes no progress for so long is told of.
@@ -70,7 +73,7 @@ pub struct ServiceHandle {
     stop: Stopper,
     registry: Registry,
     actors: Arc<TreeActors>,
-    admin: SocketAddr,
+    admin: Option<SocketAddr>,
     thread: JoinHandle<u8>,
 }
 
@@ -108,7 +111,7 @@ impl ServiceHandle {
     }
 
     /// Where its admin port listens.
-    pub fn admin_address(&self) -> SocketAddr {
+    pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin
     }
 
@@ -118,59 +121,70 @@ impl ServiceHandle {
     }
 }
 
-/// The actors of the tree for the admin port.
-struct TreeActors {
-    observer: Observer,
-    /// Known once the tree stands.
-    arbiters: OnceLock<Arbiters>,
-}
-
-impl admin::Actors for TreeActors {
-    fn snapshot(&self, timeout: Duration) -> std::pin::Pin<Box<dyn Future<Output = serde_json::Value>>> {
-        let reports = self.observer.snapshot(timeout);
-        Box::pin(async move { serde_json::to_value(reports.await).unwrap_or_default() })
-    }
-
-    fn crash(&self, name: &str) -> bool {
-        if let Some(thread) = name.strip_prefix(THREAD) {
-            let mut arbiters = self.arbiters.get().into_iter().flat_map(Arbiters::iter);
-            return arbiters.find(|arbiter| arbiter.name() == thread).map(ArbiterRef::lose).is_some();
-        }
-        let found = self.observer.find(name);
-        if let Some(actor) = &found {
-            actor.crash("crashed on request");
-        }
-        found.is_some()
-    }
-}
-
-/// Starts the service on a thread of its own; returns when its admin port listens.
+/// Starts the service on a thread of its own; returns when its admin port listens. Feedback, if it is read, is a stream of its
+/// own beside the requests.
 pub fn start(settings: Settings, log: Logger) -> Result<ServiceHandle, StartError> {
-    let plan = setting::plan(&settings).map_err(StartError::Settings)?;
-    let registry = Registry::new();
-    let metrics = Metrics::register(&registry, &settings.deployment, &settings.limits)
-        .map_err(|error| StartError::Settings(format!("metrics: {error}")))?;
-    let events = Events::new(log, metrics);
-    let env = Env::new(Arbiters::none());
-    let env = env.with_metrics(&registry).map_err(|error| StartError::Settings(format!("metrics: {error}")))?;
-    let actors = Arc::new(TreeActors { observer: env.observer.clone(), arbiters: OnceLock::new() });
-    let health = Health::new(plan.names().map(|name| &**name));
-    health.set(health::CONFIG, true, "settings read, graph checked");
-    let state = admin::State { health: health.clone(), registry: registry.clone(), actors: actors.clone() };
-    let admin = admin::start(&settings.admin, state)?;
-    let address = admin.address();
-    events.admin_listens(&address);
+    let beside = feedback::of(&settings).map(|settings| {
+        let stream = Ready::new(settings, log.new(slog::o!("stream" => feedback::NAME)), feedback::registry()?)?;
+        Ok::<_, StartError>(Beside { health: stream.health.clone(), handle: stream.begin(None, None)? })
+    });
+    let beside = beside.transpose()?;
+    let stream = Ready::new(settings, log, Registry::new())?;
+    let state = admin::State {
+        health: stream.health.clone(),
+        registries: iter::once(&stream.registry).chain(beside.iter().map(|it| &it.handle.registry)).cloned().collect(),
+        actors: Arc::new(Actors {
+            own: stream.actors.clone(),
+            beside: beside.as_ref().map(|it| it.handle.actors.clone()),
+        }),
+    };
+    let admin = admin::start(&stream.settings.admin, state)?;
+    stream.events.admin_listens(&admin.address());
+    stream.begin(Some(admin), beside)
+}
 
-    let (stop, stopped) = mpsc::unbounded_channel();
-    let (begun, word) = oneshot::channel();
-    let service = Service { settings, plan, events, env, health, admin, stopped, actors: actors.clone() };
-    let thread = std::thread::Builder::new()
-        .name("millrace".into())
-        .spawn(move || actix_rt::System::new().block_on(service.run(begun)))?;
-    match word.blocking_recv() {
-        Ok(Ok(())) => Ok(ServiceHandle { stop: Stopper(stop), registry, actors, admin: address, thread }),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(StartError::Settings("the service's thread ended before it began".into())),
+/// A stream that can begin.
+struct Ready {
+    settings: Settings,
+    plan: Plan,
+    events: Events,
+    env: Env,
+    health: Health,
+    registry: Registry,
+    actors: Arc<TreeActors>,
+}
+
+impl Ready {
+    fn new(settings: Settings, log: Logger, registry: Registry) -> Result<Self, StartError> {
+        let plan = setting::plan(&settings).map_err(StartError::Settings)?;
+        let metrics = Metrics::register(&registry, &settings.deployment, &settings.limits)
+            .map_err(|error| StartError::Settings(format!("metrics: {error}")))?;
+        let events = Events::new(log, metrics);
+        let env = Env::new(Arbiters::none());
+        let env = env.with_metrics(&registry).map_err(|error| StartError::Settings(format!("metrics: {error}")))?;
+        let actors = Arc::new(TreeActors { observer: env.observer.clone(), arbiters: OnceLock::new() });
+        // What is done in the process is always ready.
+        let served = plan.nodes().filter(|(_, node)| node.calls().next().is_some());
+        let health = Health::new(served.map(|(_, node)| &*node.name));
+        health.set(health::CONFIG, true, "settings read, graph checked");
+        Ok(Self { settings, plan, events, env, health, registry, actors })
+    }
+
+    /// Runs it on a thread of its own; returns when its tree stands.
+    fn begin(self, admin: Option<AdminHandle>, beside: Option<Beside>) -> Result<ServiceHandle, StartError> {
+        let Self { settings, plan, events, env, health, registry, actors } = self;
+        let address = admin.as_ref().map(AdminHandle::address);
+        let (stop, stopped) = mpsc::unbounded_channel();
+        let (begun, word) = oneshot::channel();
+        let service = Service { settings, plan, events, env, health, admin, beside, stopped, actors: actors.clone() };
+        let thread = std::thread::Builder::new()
+            .name("millrace".into())
+            .spawn(move || actix_rt::System::new().block_on(service.run(begun)))?;
+        match word.blocking_recv() {
+            Ok(Ok(())) => Ok(ServiceHandle { stop: Stopper(stop), registry, actors, admin: address, thread }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(StartError::Settings("the service's thread ended before it began".into())),
+        }
     }
 }
 
@@ -210,7 +224,8 @@ struct Service {
     events: Events,
     env: Env,
     health: Health,
-    admin: AdminHandle,
+    admin: Option<AdminHandle>,
+    beside: Option<Beside>,
     stopped: mpsc::UnboundedReceiver<String>,
     actors: Arc<TreeActors>,
 }
@@ -235,18 +250,23 @@ impl Service {
                 why = self.stopped.recv() => break self.drain(&root, why.as_deref().unwrap_or("asked"), &setting).await,
                 _ = look.tick() => {
                     self.show(&setting);
-                    if let Some(code) = self.check(&heartbeats) {
+                    if let Some(code) = self.check(&heartbeats).or_else(|| self.beside.as_ref()?.gave_up()) {
                         break code;
                     }
                 }
             }
         };
         setting.sink.stop();
+        if let Some(beside) = self.beside.take() {
+            beside.end();
+        }
         if code == OK {
             arbiters.stop();
         }
         self.events.stopped(code);
-        self.admin.stop();
+        if let Some(admin) = self.admin {
+            admin.stop();
+        }
         code
     }
 
@@ -299,6 +319,10 @@ impl Service {
         self.health.set(health::NOT_DRAINING, false, why.to_owned());
         self.events.drain_started(why, budget);
         let begun = Instant::now();
+        if let Some(beside) = &self.beside {
+            // Both drain at the same time.
+            beside.handle.stop.stop(why);
+        }
         root.drain(budget).await;
         self.events.drained(begun.elapsed());
         OK
@@ -311,13 +335,16 @@ impl Service {
         let (brokers, group) = (setting.status.brokers(), setting.status.group());
         self.health.set(health::BROKERS, brokers.ok, brokers.detail);
         self.health.set(health::GROUP, group.ok, group.detail);
-        for node in &setting.nodes {
-            let name = health::node(&node.node.name);
+        if let Some(beside) = &self.beside {
+            beside.show(&self.health);
+        }
+        for node in setting.endpoints.iter().filter(|endpoint| endpoint.of.primary) {
+            let name = health::node(&node.of.node.name);
             let state = node.seen.state();
             node.metrics.set_up(state.is_ok());
             match state {
-                Ok(()) => self.health.set(&name, true, format!("ready at {}", node.node.endpoint)),
-                Err(why) => self.health.set(&name, false, format!("{}: {why}", node.node.endpoint)),
+                Ok(()) => self.health.set(&name, true, format!("ready at {}", node.of.node.addresses())),
+                Err(why) => self.health.set(&name, false, format!("{}: {why}", node.of.node.addresses())),
             }
         }
     }

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use super::endpoint::Seen;
 use super::journey::Rules;
 use super::producer::Partitions;
-use crate::config::settings::{Node, Order, Protocol, Settings, Start};
+use super::targets::{NodeTarget, targets};
+use crate::config::settings::{Order, Protocol, Settings, Start, Stream, Transport};
 use crate::events::{Events, NodeLabels, NodeMetrics};
-use crate::graph::{NodeId, Plan};
+use crate::graph::Plan;
 use crate::kafka::client::{admin_config, consumer_config};
 use crate::kafka::consumer::Prepare;
 use crate::kafka::partition::Bounds;
@@ -21,14 +22,11 @@ use crate::kafka::sink::Sink;
 use crate::kafka::status::{Heartbeat, Status};
 use crate::kafka::topics::TopicAdmin;
 use crate::model::health::EndpointStats;
-use crate::model::paths::Paths;
 
-/// One node of the graph.
-pub struct NodeSetting {
-    /// Its number in the plan.
-    pub id: NodeId,
-    /// Its settings.
-    pub node: Node,
+/// A node's endpoint for one transport.
+pub struct EndpointSetting {
+    /// Which node, and how it is called.
+    pub of: NodeTarget,
     /// What all its clients know together.
     pub stats: Arc<EndpointStats>,
     /// What is counted.
@@ -47,6 +45,7 @@ pub struct Setting {
     pub start: Start,
     pub order: Order,
     pub protocol: Protocol,
+    pub transport: Transport,
     pub commit_interval: Duration,
     pub drain: Duration,
     pub in_flight: usize,
@@ -54,7 +53,7 @@ pub struct Setting {
     pub request_bytes: usize,
     pub reply_bytes: usize,
     pub rules: Arc<Rules>,
-    pub nodes: Vec<NodeSetting>,
+    pub endpoints: Vec<EndpointSetting>,
     pub permits: Arc<Permits>,
     pub sink: Arc<Sink>,
     pub partitions: Arc<Partitions>,
@@ -67,7 +66,11 @@ pub struct Setting {
 
 /// What cannot be worked with, in words for whoever wrote the settings.
 pub fn plan(settings: &Settings) -> Result<Plan, String> {
-    Plan::new(&settings.graph).map_err(|faults| {
+    let plan = match settings.stream {
+        Stream::Requests => Plan::new(&settings.graph),
+        Stream::Feedback => Plan::feedback(&settings.graph),
+    };
+    plan.map_err(|faults| {
         let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
         faults.join("; ")
     })
@@ -77,21 +80,13 @@ impl Setting {
     /// Makes settings ready. `plan` is that of the settings' graph.
     pub fn new(settings: &Settings, plan: Plan, sink: Arc<Sink>, events: Events) -> Result<Self, String> {
         let limits = &settings.limits;
-        let mut nodes = Vec::new();
-        for (id, node) in plan.nodes() {
-            let name = &*node.name;
-            let node = settings.nodes.get(name).ok_or_else(|| format!("node {name} has no settings"))?;
-            let service = Paths::new(settings.protocol, &node.name).predict;
-            let labels = NodeLabels { node: name, image: &node.image, service: &service, method: "post" };
-            nodes.push(NodeSetting {
-                id,
-                node: node.clone(),
-                stats: Arc::default(),
-                metrics: events.node(&labels),
-                seen: Arc::default(),
-            });
-        }
-        let retries = nodes.iter().map(|node| node.node.retry).collect();
+        let (rules, targets) = targets(settings, plan)?;
+        let endpoints = targets.into_iter().map(|of| {
+            let (service, method) = of.service(settings.protocol);
+            let labels = NodeLabels { node: &of.name(), image: &of.node.image, service: &service, method };
+            EndpointSetting { metrics: events.node(&labels), of, stats: Arc::default(), seen: Arc::default() }
+        });
+        let endpoints = endpoints.collect();
         let partitions = Arc::new(Partitions::default());
         Ok(Self {
             consumer: consumer_config(settings),
@@ -101,14 +96,15 @@ impl Setting {
             start: settings.kafka.start,
             order: settings.order,
             protocol: settings.protocol,
+            transport: settings.transport,
             commit_interval: settings.kafka.commit_interval,
             drain: limits.drain,
             in_flight: limits.in_flight_records,
             bounds: Bounds { window: limits.window, commit_span: limits.commit_span },
             request_bytes: limits.request_bytes,
             reply_bytes: limits.reply_bytes,
-            rules: Arc::new(Rules { plan, retries, deadline: limits.record_deadline }),
-            nodes,
+            rules: Arc::new(rules),
+            endpoints,
             permits: Permits::new(limits.in_flight_records, limits.in_flight_bytes),
             prepare: prepare(settings, partitions.clone(), sink.clone(), events.clone()),
             sink,

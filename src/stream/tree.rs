@@ -19,16 +19,17 @@ use std::time::Duration;
 use millrace_actors::{
     ActorRef, Arbiters, Backoff, Budget, ChildSpec, Observer, Place, Pool, Strategy, SupervisorSpec, actor, supervisor,
 };
-use tokio::time::Instant;
 
 use super::assignment::{self, AssignmentActor};
 use super::consumer;
-use super::endpoint::NodeParts;
+use super::endpoint::EndpointParts;
+use super::journey::Target;
 use super::model_client::{self, ModelClientActor};
 use super::owners::{Directory, Worker};
 use super::producer::{self, ProducerActor};
 use super::router::{self, RequestRouterActor};
-use super::setting::{NodeSetting, Setting};
+use super::setting::{EndpointSetting, Setting};
+use crate::model::client::Bounds;
 
 /// An actor that fails more often than this in a minute is not mended by restarting it.
 pub const ACTOR: Budget = Budget {
@@ -98,24 +99,23 @@ fn worker(
     assignment: &ActorRef<AssignmentActor>,
 ) -> (ChildSpec, Worker) {
     let place = arbiters.place(index);
-    let began = setting.began;
     let router: ActorRef<RequestRouterActor> = ActorRef::unborn(format!("router-{index}"), setting.in_flight + 1);
     // Answers wait here only while the client library has no room, so there is a place for each that runs.
     let producer: ActorRef<ProducerActor> = ActorRef::unborn(format!("producer-{index}"), 2 * setting.in_flight + 1);
 
     let mut models = Vec::new();
-    let mut nodes = Vec::new();
-    for node in &setting.nodes {
-        let (specs, parts) = pool(index, node, setting, &place, &router, began);
+    let mut endpoints = Vec::new();
+    for (target, endpoint) in setting.endpoints.iter().enumerate() {
+        let (specs, parts) = pool(index, Target(target), endpoint, setting, &place, &router);
         models.extend(specs);
-        nodes.push(parts);
+        endpoints.push(parts);
     }
     let router_parts = router::Parts {
         rules: setting.rules.clone(),
-        protocol: setting.protocol,
-        nodes,
+        endpoints,
         producer: producer.clone(),
-        began,
+        shadows: setting.in_flight,
+        began: setting.began,
         events: setting.events.clone(),
     };
     let producer_parts = producer::Parts {
@@ -132,6 +132,8 @@ fn worker(
         assignment: assignment.clone(),
         permits: setting.permits.clone(),
         protocol: setting.protocol,
+        transport: setting.transport,
+        feedback: setting.rules.feedback,
         order: setting.order,
         bounds: setting.bounds,
         output_topic: setting.output_topic.clone(),
@@ -155,24 +157,26 @@ fn worker(
 
 fn pool(
     worker: usize,
-    node: &NodeSetting,
+    target: Target,
+    endpoint: &EndpointSetting,
     setting: &Setting,
     place: &Place,
     router: &ActorRef<RequestRouterActor>,
-    began: Instant,
-) -> (Vec<ChildSpec>, NodeParts) {
-    let name = &node.node.name;
-    let clients = node.node.clients.max(1);
-    let places = node.node.connections;
+) -> (Vec<ChildSpec>, EndpointParts) {
+    let (node, shown) = (&endpoint.of.node, endpoint.of.name());
+    let name = shown.replace(" (", "-").replace(')', "");
+    let clients = node.clients.max(1);
+    let places = node.connections;
     let parts = model_client::Parts {
-        id: node.id,
-        node: node.node.clone(),
+        target,
+        node: node.clone(),
+        transport: endpoint.of.transport,
         protocol: setting.protocol,
-        reply_bytes: setting.reply_bytes,
+        bounds: Bounds { request_bytes: setting.request_bytes, reply_bytes: setting.reply_bytes },
         router: router.clone(),
-        stats: node.stats.clone(),
-        metrics: node.metrics.clone(),
-        began,
+        stats: endpoint.stats.clone(),
+        metrics: endpoint.metrics.clone(),
+        began: setting.began,
     };
     let members: Vec<ActorRef<ModelClientActor>> =
         (0..clients).map(|i| ActorRef::unborn(format!("model-{name}-{worker}-{i}"), places)).collect();
@@ -181,14 +185,14 @@ fn pool(
         actor(member.clone(), place.clone(), ACTOR, move || ModelClientActor::new(parts.clone()))
     });
     let specs = specs.collect();
-    let parts = NodeParts {
-        id: node.id,
-        name: name.as_str().into(),
+    let parts = EndpointParts {
+        name: shown.into(),
+        primary: endpoint.of.primary,
         pool: Arc::new(Pool::new(members)),
-        timeout: node.node.timeout,
-        stats: node.stats.clone(),
-        metrics: node.metrics.clone(),
-        seen: node.seen.clone(),
+        timeout: node.timeout,
+        stats: endpoint.stats.clone(),
+        metrics: endpoint.metrics.clone(),
+        seen: endpoint.seen.clone(),
     };
     (specs, parts)
 }

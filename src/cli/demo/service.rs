@@ -12,7 +12,7 @@ use super::broker::{DEAD_LETTERS, INPUT, OUTPUT};
 use crate::admin::Actors;
 use crate::config::settings::{
     Admin, Assignment, Delivery, Deployment, Endpoint, GraphNode, Kafka, Limits, Log, LogFormat, Node, NodeKind, Order,
-    Protocol, Retry, Settings, Start,
+    Protocol, Retry, Settings, Start, Stream, Transport,
 };
 
 /// A running service.
@@ -38,19 +38,24 @@ pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str
     // only when the session of that member is over.
     let quick = [("fetch.wait.max.ms", "5"), ("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
     let quick = quick.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let graph = models.iter().rev().fold(Vec::new(), |children, (name, _)| {
-        vec![GraphNode { name: (*name).to_owned(), kind: NodeKind::Model, children }]
-    });
+    let graph = models
+        .iter()
+        .rev()
+        .fold(Vec::new(), |children, (name, _)| vec![GraphNode::new(*name, NodeKind::Model, children)]);
     Settings {
         delivery: Delivery::AtLeastOnce,
         order: Order::Key,
         protocol: Protocol::Seldon,
+        transport: Transport::Rest,
+        stream: Stream::Requests,
+        inject_routing: false,
         threads: 1,
         kafka: Kafka {
             brokers: brokers.to_owned(),
             group_id: "model.demo.default".to_owned(),
             client_id: "millrace-demo".to_owned(),
             input_topic: INPUT.to_owned(),
+            feedback_topic: None,
             output_topic: OUTPUT.to_owned(),
             dead_letter_topic: DEAD_LETTERS.to_owned(),
             create_topics: false,
@@ -90,7 +95,9 @@ pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str
 fn node(name: &str, address: SocketAddr) -> Node {
     Node {
         name: name.to_owned(),
-        endpoint: Endpoint { host: address.ip().to_string(), port: address.port() },
+        transport: None,
+        rest: Some(Endpoint { host: address.ip().to_string(), port: address.port() }),
+        grpc: None,
         timeout: Duration::from_secs(5),
         retry: Retry { attempts: 5, min_backoff: Duration::from_millis(50), max_backoff: Duration::from_secs(1) },
         clients: 1,

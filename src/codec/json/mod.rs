@@ -5,10 +5,16 @@
 //! because a stack overflow is not survivable.
 
 mod cursor;
+pub mod edit;
+pub mod fields;
+mod lookup;
+pub mod number;
+pub mod tape;
 
 use std::ops::Range;
 
 use self::cursor::Cursor;
+pub use self::lookup::{first, items, path};
 
 /// Deepest nesting of objects and arrays that is accepted.
 pub const MAX_DEPTH: usize = 128;
@@ -88,6 +94,16 @@ pub struct Member {
 ///
 /// Members may have been shown before a fault is found.
 pub fn scan(body: &[u8], mut visit: impl FnMut(Member)) -> Result<Root, SyntaxError> {
+    walk(body, |member, object| {
+        if object {
+            visit(member);
+        }
+    })
+}
+
+/// Shows what stands directly below the top to `visit`, and whether it is a member of an object; an element of an array
+/// has no name.
+fn walk(body: &[u8], mut visit: impl FnMut(Member, bool)) -> Result<Root, SyntaxError> {
     if let Err(error) = std::str::from_utf8(body) {
         return Err(SyntaxError { at: error.valid_up_to(), fault: Fault::Utf8 });
     }
@@ -146,8 +162,8 @@ pub fn scan(body: &[u8], mut visit: impl FnMut(Member)) -> Result<Root, SyntaxEr
                 return if cursor.at == body.len() { Ok(root) } else { Err(cursor.fault(Fault::Trailing)) };
             }
             let object = objects >> (depth - 1) & 1 == 1;
-            if object && depth == 1 {
-                visit(Member { key: member.key.clone(), value: member.value.start..cursor.at });
+            if depth == 1 {
+                visit(Member { key: member.key.clone(), value: member.value.start..cursor.at }, object);
             }
             cursor.skip_space();
             match (cursor.peek(), object) {
@@ -187,6 +203,17 @@ pub fn members<const N: usize>(body: &[u8], names: [&str; N]) -> Result<(Root, [
     Ok((root, found))
 }
 
+/// The same of the value that a document begins with; what follows it is not looked at, but must be text.
+pub fn first_members<const N: usize>(
+    body: &[u8],
+    names: [&str; N],
+) -> Result<(Root, [Option<Member>; N]), SyntaxError> {
+    match members(body, names) {
+        Err(SyntaxError { at, fault: Fault::Trailing }) => members(&body[..at], names),
+        found => found,
+    }
+}
+
 fn is_name(key: &[u8], name: &str) -> bool {
     if key.contains(&b'\\') { unescape(key).is_some_and(|key| key == name) } else { key == name.as_bytes() }
 }
@@ -196,5 +223,7 @@ fn unescape(key: &[u8]) -> Option<String> {
     serde_json::from_str(&format!("\"{}\"", std::str::from_utf8(key).ok()?)).ok()
 }
 
+#[cfg(test)]
+mod lookup_tests;
 #[cfg(test)]
 mod tests;

@@ -54,7 +54,7 @@ fn the_seeds_deployment_is_taken_as_it_is() {
     assert_eq!(settings.kafka.group_id, "model.tfserving-cifar10.default");
     assert_eq!(settings.graph.name, "resnet32");
     let node = &settings.nodes["resnet32"];
-    assert_eq!(node.endpoint, Endpoint { host: "localhost".into(), port: 8501 });
+    assert_eq!(node.rest, Some(Endpoint { host: "localhost".into(), port: 8501 }));
     assert_eq!(node.image, "tensorflow/serving");
     assert_eq!(node.timeout, Duration::from_secs(30));
     assert_eq!(settings.order, Order::Key);
@@ -131,7 +131,7 @@ fn the_executors_names_do_what_they_did() {
 fn all_faults_come_at_once_with_their_sources() {
     let config = "kafka:\n  inputTopic: a\nlimits: {drain: 30}\nnodes: {resnet: {timeout: 5s}}\n";
     let variables = [("KAFKA_WORKERS", "0"), ("KAFKA_AUTO_COMMIT", "maybe"), ("MILLRACE__ORDERS", "key")];
-    let flags = [("http_port", "eighty"), ("kafka_output_topic", "cifar10-rest-input"), ("transport", "grpc")];
+    let flags = [("http_port", "eighty"), ("kafka_output_topic", "cifar10-rest-input"), ("transport", "soap")];
     let text = load_with(Some(CIFAR10), Some(config), &flags, &variables).unwrap_err().to_string();
     for wanted in [
         ":2: kafka.inputTopic: unknown key; did you mean `input_topic`?",
@@ -142,7 +142,7 @@ fn all_faults_come_at_once_with_their_sources() {
         "environment MILLRACE__ORDERS: unknown key `orders`; did you mean `order`?",
         "flag --http_port: admin.port: \"eighty\" is not a whole number",
         "flag --kafka_output_topic: kafka.output_topic: is the input topic",
-        "flag --transport: grpc is not in this version; use rest",
+        "flag --transport: \"soap\" is not known; one of: rest, grpc",
     ] {
         assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
     }
@@ -194,7 +194,7 @@ fn endpoints_are_overridden_and_nodes_named_in_the_environment() {
         ..Inputs::default()
     };
     let settings = load(&inputs).unwrap().settings;
-    assert_eq!(settings.nodes["resnet32"].endpoint, Endpoint { host: "::1".into(), port: 1 });
+    assert_eq!(settings.nodes["resnet32"].rest, Some(Endpoint { host: "::1".into(), port: 1 }));
     assert_eq!(settings.nodes["resnet32"].timeout, Duration::from_secs(7));
     assert_eq!(settings.kafka.consumer_properties["fetch.min.bytes"], "10");
     assert_eq!(settings.kafka.start, Start::Latest);

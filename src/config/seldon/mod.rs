@@ -3,6 +3,7 @@
 //! Fields that are not needed here may be there or not: it is Kubernetes' object. What the operator would fill in
 //! (types, hosts, ports) is filled in as it would.
 
+mod annotations;
 mod at;
 mod endpoints;
 mod graph;
@@ -15,10 +16,10 @@ use base64::Engine;
 
 use super::fault::{Faults, Origin, Rank, nearest};
 use super::layers::{self, path};
-use super::settings::{Endpoint, GraphNode};
 use super::value::{Spot, Value, document, documents};
 use at::At;
-pub(super) use graph::in_file as graph_in_file;
+pub(super) use endpoints::Reached;
+pub(super) use graph::{About, Drawn, in_file as graph_in_file};
 pub(super) use variables::References;
 
 /// Which deployment and predictor to take; what is not given must be the only one.
@@ -39,11 +40,11 @@ pub(super) struct Deployed {
     /// Environment variables of the executor: (name, value, where it was given).
     pub(super) variables: Vec<(String, String, Origin)>,
     /// The graph, if it is one that can be run.
-    pub(super) graph: Option<GraphNode>,
+    pub(super) graph: Option<Drawn>,
     /// Where the graph was given.
     pub(super) origin: Origin,
-    /// Endpoints that the deployment gives or the operator would assign.
-    pub(super) endpoints: BTreeMap<String, Endpoint>,
+    /// How nodes are reached, by the deployment or as the operator would assign it.
+    pub(super) reached: BTreeMap<String, Reached>,
     /// Images by node.
     pub(super) images: BTreeMap<String, String>,
     /// Worth telling, though not wrong.
@@ -139,7 +140,7 @@ pub(super) fn engine_predictor(
     let mut deployed = predictor(&at, &Shared::default(), references, faults);
     for (name, value) in annotations {
         let origin = Origin::new(Rank::Deployment, format!("annotation {name}"));
-        timeout_annotation(&name, &value, origin, &mut deployed.values, faults);
+        annotations::take(&name, &value, origin, &mut deployed, faults);
     }
     Some(deployed)
 }
@@ -182,7 +183,7 @@ fn deployment(at: &At<'_>, wanted: Wanted<'_>, references: &References<'_>, faul
     let mut deployed = predictor(&chosen, &shared, &references, faults);
     for annotation in annotations.iter().flat_map(At::entries) {
         let (key, value) = (annotation.key(), annotation.scalar().unwrap_or_default());
-        timeout_annotation(key, &value, annotation.own_origin(), &mut values, faults);
+        annotations::take(key, &value, annotation.own_origin(), &mut deployed, faults);
         if let Some(name) = variables::of_annotation(key)
             && !deployed.variables.iter().any(|(known, ..)| *known == name)
         {
@@ -191,26 +192,6 @@ fn deployment(at: &At<'_>, wanted: Wanted<'_>, references: &References<'_>, faul
     }
     deployed.values.append(&mut values);
     Some(deployed)
-}
-
-fn timeout_annotation(
-    name: &str,
-    value: &str,
-    origin: Origin,
-    values: &mut Vec<(layers::Path, Value, Origin)>,
-    faults: &mut Faults,
-) {
-    if name == "seldon.io/rest-timeout" {
-        match value.trim().parse::<u64>() {
-            Ok(milliseconds) => {
-                let value = Value::Text(format!("{milliseconds}ms"));
-                values.push((vec!["nodes".into(), layers::EVERY_NODE.into(), "timeout".into()], value, origin));
-            }
-            Err(_) => {
-                faults.add(origin, format!("{value:?} is no whole number"), "give milliseconds, such as \"30000\"");
-            }
-        }
-    }
 }
 
 fn choose<'a>(spec: &At<'a>, wanted: Option<&str>, faults: &mut Faults) -> Option<At<'a>> {
@@ -257,13 +238,13 @@ fn predictor(at: &At<'_>, shared: &Shared, references: &References<'_>, faults: 
     }
     let containers = endpoints::containers(at);
     let predictor = name.unwrap_or_default();
-    let endpoints = root.as_ref().map(|root| endpoints::fill(root, &containers, shared, &predictor, faults));
+    let reached = root.as_ref().map(|root| endpoints::fill(root, &containers, shared, &predictor, faults));
     Deployed {
         values,
         variables: variables::of_predictor(at, references, faults),
         origin: root.as_ref().map_or_else(|| at.own_origin(), At::own_origin),
         graph,
-        endpoints: endpoints.unwrap_or_default(),
+        reached: reached.unwrap_or_default(),
         images: containers.into_iter().map(|container| (container.name, container.image)).collect(),
         notices,
     }

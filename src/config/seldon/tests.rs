@@ -16,11 +16,6 @@ fn read(text: &str) -> (Option<Deployed>, Faults) {
     (deployed, faults)
 }
 
-fn with_graph(graph: &str) -> String {
-    let (before, _) = CIFAR10.split_once("    graph:").unwrap();
-    format!("{before}    graph: {graph}\n    name: model\n")
-}
-
 #[test]
 fn values_know_where_they_were_given() {
     let (deployed, faults) = read(CIFAR10);
@@ -41,7 +36,7 @@ fn several_predictors_need_a_choice() {
     let mut faults = Faults::default();
     let wanted = Wanted { predictor: Some("canary"), ..Wanted::default() };
     let deployed = file("d.yaml", &two, wanted, &References::default(), &mut faults).unwrap();
-    assert_eq!(deployed.graph.unwrap().name, "m");
+    assert_eq!(deployed.graph.unwrap().graph.name, "m");
     let wanted = Wanted { predictor: Some("modle"), ..Wanted::default() };
     assert!(file("d.yaml", &two, wanted, &References::default(), &mut faults).is_none());
     assert!(faults.to_string().contains("did you mean \"model\"?"), "{faults}");
@@ -66,57 +61,6 @@ fn other_server_types_are_refused() {
 }
 
 #[test]
-fn only_models_and_chains_of_them_run() {
-    let (deployed, faults) = read(&with_graph("{name: a, children: [{name: b, type: MODEL}]}"));
-    assert!(faults.is_empty(), "{faults}");
-    assert_eq!(deployed.unwrap().graph.unwrap().children[0].name, "b");
-    for (graph, wanted) in [
-        ("{name: a, type: ROUTER}", "spec.predictors[0].graph.type: node \"a\" has type ROUTER"),
-        ("{name: a, methods: [ROUTE]}", "node \"a\" has methods ROUTE"),
-        ("{name: a, implementation: RANDOM_ABTEST}", "node \"a\" has implementation RANDOM_ABTEST"),
-        ("{name: a, children: [{name: b}, {name: c}]}", "node \"a\" has 2 children"),
-        ("{name: a, children: [{name: b, type: COMBINER}]}", "graph.children[0].type: node \"b\" has type COMBINER"),
-        ("{name: a, children: [{name: a}]}", "two nodes have the name \"a\""),
-        ("{type: MODEL}", "spec.predictors[0].graph: `name` is missing"),
-        ("{name: a b}", "cannot stand in a path"),
-        ("[a]", "is no node"),
-        ("{name: resnet32, endpoint: {type: GRPC}}", "model calls over gRPC are not in this version"),
-    ] {
-        let (_, faults) = read(&with_graph(graph));
-        assert!(faults.to_string().contains(wanted), "{graph}: {wanted:?} is not in\n{faults}");
-    }
-    let deep = (0..80).fold("{name: z}".to_owned(), |graph, n| format!("{{name: n{n}, children: [{graph}]}}"));
-    let (_, faults) = read(&with_graph(&deep));
-    assert!(faults.to_string().contains("nested too deep"), "{faults}");
-}
-
-#[test]
-fn endpoints_are_filled_in_as_the_operator_does() {
-    let pods = "componentSpecs:
-    - spec: {containers: [{name: side}, {name: a, image: 'i:1'}, {name: b, ports: [{name: http, containerPort: 7}]}]}
-    - spec: {containers: [{name: c}]}
-    svcOrchSpec:";
-    let (_, rest) = CIFAR10.split_once("    svcOrchSpec:").unwrap();
-    let (before, _) = CIFAR10.split_once("  - componentSpecs:").unwrap();
-    let graph = "{name: a, children: [{name: b, endpoint: {service_port: 8}, children: [{name: c, children: [
-      {name: d, endpoint: {service_host: h, httpPort: 5, service_port: 6}}]}]}]}";
-    let rest = rest.split_once("    graph:").unwrap().0;
-    let text = format!("{before}  - {pods}{rest}    graph: {graph}\n    name: p\n");
-    let (deployed, faults) = read(&text);
-    assert!(faults.is_empty(), "{faults}");
-    let deployed = deployed.unwrap();
-    let endpoint = |node: &str| deployed.endpoints[node].to_string();
-    assert_eq!(endpoint("a"), "localhost:9001");
-    assert_eq!(endpoint("b"), "localhost:7");
-    assert_eq!(endpoint("c"), "tfserving-cifar10-p-c.default.svc.cluster.local:9003");
-    assert_eq!(endpoint("d"), "h:5");
-    assert_eq!(deployed.images["a"], "i:1");
-    let separate = text.replace("  protocol:", "  annotations: {seldon.io/engine-separate-pod: 'true'}\n  protocol:");
-    let deployed = read(&separate).0.unwrap();
-    assert_eq!(deployed.endpoints["b"].host, "tfserving-cifar10-p-b.default.svc.cluster.local");
-}
-
-#[test]
 fn annotations_are_environment_and_timeouts() {
     let notes =
         "{seldon.io/engine-kafka-workers: '8', seldon.io/engine-kafka-broker: x:1, seldon.io/rest-timeout: '5000'}";
@@ -128,10 +72,9 @@ fn annotations_are_environment_and_timeouts() {
     assert_eq!(values("KAFKA_WORKERS"), ["8"]);
     assert_eq!(values("KAFKA_BROKER"), ["10.12.10.16:9094"]);
     assert!(
-        deployed
-            .values
-            .iter()
-            .any(|(path, value, _)| path.join(".") == "nodes.*.timeout" && *value == Value::Text("5000ms".into()))
+        deployed.values.iter().any(
+            |(path, value, _)| path.join(".") == "nodes.*.timeout (rest)" && *value == Value::Text("5000ms".into())
+        )
     );
     let (_, faults) = read(&CIFAR10.replace("  protocol:", "  annotations: {seldon.io/rest-timeout: 5s}\n  protocol:"));
     assert!(faults.to_string().contains("give milliseconds"), "{faults}");
@@ -221,7 +164,7 @@ fn the_operators_predictor_is_taken_from_the_environment() {
     let settings = load(&inputs).unwrap().settings;
     assert_eq!(settings.kafka.group_id, "model.d.ns");
     assert_eq!(settings.kafka.brokers, "b:1");
-    assert_eq!(settings.nodes["m"].endpoint.to_string(), "localhost:9000");
+    assert_eq!(settings.nodes["m"].addresses(), "localhost:9000 (grpc localhost:9500)");
     assert_eq!(settings.nodes["m"].timeout.as_millis(), 1500);
     assert_eq!(settings.deployment.predictor_version, "v7");
     for (wrong, wanted) in [(":;,", "is no base64"), ("e30=", "`graph` is missing"), ("e3s=", "malformed JSON")] {

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use millrace_actors::{Ctx, ItemId};
 
 use super::{ConsumerActor, Held, PAUSE};
-use crate::codec;
 use crate::kafka::dead_letter::Keep;
 use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::{ErrorClass, Failure, Outcome};
@@ -37,8 +36,8 @@ impl ConsumerActor {
         let guard = Guard::new(link, seq);
         match dead {
             Some((failure, keep)) => self.finish(Outcome::DeadLettered(failure), keep, guard, record, puid),
-            None => match codec::check(self.parts.protocol, record.value.as_ref()) {
-                Ok(body) => self.hand_over(Request { guard, record, puid, body }),
+            None => match self.parts.decode(&record) {
+                Ok(message) => self.hand_over(Request { guard, record, puid, message }),
                 Err(error) => {
                     guard.disarm();
                     let failure = Failure::of_record(ErrorClass::Undecodable, error.to_string());

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use millrace_actors::ActorRef;
 
-use crate::config::settings::{Order, Protocol};
+use crate::codec::{self, DecodeError};
+use crate::config::settings::{Order, Protocol, Transport};
 use crate::events::Events;
 use crate::kafka::partition::Bounds;
 use crate::kafka::permits::Permits;
+use crate::record::{Message, Record};
 use crate::stream::assignment::AssignmentActor;
 use crate::stream::producer::ProducerActor;
 use crate::stream::router::RequestRouterActor;
@@ -25,6 +27,10 @@ pub struct Parts {
     pub permits: Arc<Permits>,
     /// Protocol of the requests.
     pub protocol: Protocol,
+    /// Encoding of a request that does not say one.
+    pub transport: Transport,
+    /// Records are feedback.
+    pub feedback: bool,
     /// Order of the outputs.
     pub order: Order,
     /// Bounds of the partition.
@@ -37,4 +43,15 @@ pub struct Parts {
     pub request_bytes: usize,
     /// Where happenings are told.
     pub events: Events,
+}
+
+impl Parts {
+    /// The request in a record.
+    pub(super) fn decode(&self, record: &Record) -> Result<Message, DecodeError> {
+        if self.feedback {
+            let (headers, value) = (&record.headers, record.value.as_ref());
+            return codec::decode_feedback(self.transport, headers, value, self.request_bytes);
+        }
+        codec::decode(self.protocol, self.transport, &record.headers, record.value.as_ref(), self.request_bytes)
+    }
 }

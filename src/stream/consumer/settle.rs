@@ -44,7 +44,7 @@ impl ConsumerActor {
 
     fn topic(&self, letter: Letter) -> &Arc<str> {
         match letter {
-            Letter::Answer => &self.parts.output_topic,
+            Letter::Answer | Letter::Nothing => &self.parts.output_topic,
             Letter::Dead => &self.parts.dead_letter_topic,
         }
     }
@@ -55,6 +55,7 @@ impl ConsumerActor {
             match letter {
                 Letter::Answer => self.parts.events.answered.inc(),
                 Letter::Dead => self.parts.events.dead_lettered.inc(),
+                Letter::Nothing => self.parts.events.skipped.inc(),
             }
             self.parts.events.record_took(held.read_at.elapsed());
             if !self.strikes.is_empty() {

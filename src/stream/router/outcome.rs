@@ -1,86 +1,38 @@
 //! How a request leaves the router: with an answer, or as a dead letter.
 
-use std::borrow::Cow;
-
-use bytes::Bytes;
 use millrace_actors::Ctx;
 
 use super::RequestRouterActor;
-use crate::codec::ChainError;
-use crate::graph::NodeId;
+use super::flight::Owner;
 use crate::kafka::dead_letter::Keep;
-use crate::kafka::outcome::{ErrorClass, Failure, Outcome};
-use crate::model::error::CallError;
-use crate::stream::journey::GaveUp;
+use crate::kafka::outcome::{Failure, Outcome};
+use crate::record::Message;
 use crate::stream::messages::Finished;
 
 impl RequestRouterActor {
-    pub(super) fn answer(&mut self, id: u64, ctx: &mut Ctx<'_, Self>) {
-        let Some(flight) = self.flights.get_mut(&id) else { return };
-        let body = std::mem::take(&mut flight.body);
-        let content_type = match flight.content_type.as_ref().and_then(|value| value.to_str().ok()) {
-            None | Some("application/json") => Cow::Borrowed("application/json"),
-            Some(other) => Cow::Owned(other.to_owned()),
-        };
-        self.finish(id, Outcome::Answered { body, content_type }, ctx);
+    pub(super) fn answer(&mut self, id: u64, message: Message, ctx: &mut Ctx<'_, Self>) {
+        self.finish(id, Ok(message), ctx);
     }
 
-    pub(super) fn dead_letter(
-        &mut self,
-        id: u64,
-        node: NodeId,
-        error: &CallError,
-        why: GaveUp,
-        ctx: &mut Ctx<'_, Self>,
-    ) {
-        let Some(flight) = self.flights.get(&id) else { return };
-        let class = match error {
-            CallError::Timeout(_) => ErrorClass::Timeout,
-            CallError::ReplyTooLarge { .. } => ErrorClass::TooLarge,
-            _ => ErrorClass::ModelError,
-        };
-        let attempts = flight.journey.failed_attempts();
-        let why = match why {
-            GaveUp::Permanent => "a retry cannot help",
-            GaveUp::Attempts => "all attempts are used",
-            GaveUp::Deadline => "the record's deadline has passed",
-        };
-        let body = match error {
-            CallError::Status { body, .. } => Some(body.clone()),
-            _ => None,
-        };
-        let failure = Failure {
-            class,
-            message: format!("node {}: {error}; {why}", self.endpoints[node.index()].parts.name),
-            node: Some(self.endpoints[node.index()].parts.name.clone()),
-            status: error.status(),
-            attempts,
-            body,
-        };
-        self.finish(id, Outcome::DeadLettered(failure), ctx);
+    pub(super) fn dead_letter(&mut self, id: u64, failure: Failure, ctx: &mut Ctx<'_, Self>) {
+        self.finish(id, Err(failure), ctx);
     }
 
-    pub(super) fn unchainable(&mut self, id: u64, node: NodeId, error: &ChainError, ctx: &mut Ctx<'_, Self>) {
-        let Some(flight) = self.flights.get(&id) else { return };
-        let name = self.endpoints[node.index()].parts.name.clone();
-        let failure = Failure {
-            class: ErrorClass::Unchainable,
-            message: format!("node {name}: {error}"),
-            node: Some(name),
-            status: Some(200),
-            attempts: flight.journey.failed_attempts() + 1,
-            body: Some(Bytes::clone(&flight.body)),
-        };
-        self.finish(id, Outcome::DeadLettered(failure), ctx);
-    }
-
-    fn finish(&mut self, id: u64, outcome: Outcome, ctx: &mut Ctx<'_, Self>) {
-        let Some(flight) = self.flights.remove(&id) else { return };
-        drop(flight.place);
-        let (guard, record, puid) = (flight.request.guard, flight.request.record, flight.request.puid);
-        let finished = Finished { guard, record, puid, outcome, keep: Keep::Everything };
-        self.finished.push_back(finished);
-        self.hand_over(ctx);
+    fn finish(&mut self, id: u64, result: Result<Message, Failure>, ctx: &mut Ctx<'_, Self>) {
+        let Some(flight) = self.remove(id, ctx) else { return };
+        match flight.owner {
+            Owner::Record(request) => {
+                let (guard, record, puid) = (request.guard, request.record, request.puid);
+                let outcome = match result {
+                    Ok(_) if self.parts.rules.feedback => Outcome::Skipped,
+                    Ok(answer) => Outcome::Answered(answer),
+                    Err(failure) => Outcome::DeadLettered(failure),
+                };
+                self.finished.push_back(Finished { guard, record, puid, outcome, keep: Keep::Everything });
+                self.hand_over(ctx);
+            }
+            Owner::Shadow(pair) => self.shadowed(&pair, result),
+        }
     }
 
     /// Hands outcomes to the producer, in the order in which they came.

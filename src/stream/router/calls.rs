@@ -1,0 +1,131 @@
+//! Which calls start when: requests wait in turn for an endpoint, which admits calls while it is up and has room.
+
+use std::time::Duration;
+
+use millrace_actors::Ctx;
+
+use super::flight::{Flight, Owner};
+use super::{PAUSE, READINESS, RequestRouterActor};
+use crate::graph::NodeId;
+use crate::model::availability::{Change, Step};
+use crate::model::error::CallError;
+use crate::stream::journey::Target;
+use crate::stream::model_client::{Probe, Probed};
+
+impl RequestRouterActor {
+    /// A request waits for a call to a node.
+    pub(super) fn wait(&mut self, id: u64, node: NodeId, target: Target, ctx: &mut Ctx<'_, Self>) {
+        let now = self.now();
+        // Nothing is paid for waiting.
+        if self.flights.get_mut(&id).is_some_and(|flight| flight.journey.waits(node, now)) {
+            self.endpoints[target.0].wait(id, node);
+        }
+        self.serve(target, ctx);
+    }
+
+    /// Starts the calls that wait for an endpoint, as far as it admits them, in turn.
+    pub(super) fn serve(&mut self, target: Target, ctx: &mut Ctx<'_, Self>) {
+        let now = self.now();
+        while let Some((id, node)) = self.endpoints[target.0].first() {
+            let endpoint = &mut self.endpoints[target.0];
+            let Some(flight) = self.flights.get_mut(&id) else {
+                endpoint.leave();
+                continue;
+            };
+            if !flight.is_current() {
+                endpoint.leave();
+                self.forget(id, ctx);
+                continue;
+            }
+            if !endpoint.availability.admits() {
+                return;
+            }
+            let Some((client, place)) = endpoint.client() else { return self.plan(ctx) };
+            let Some(ticket) = endpoint.availability.start(now) else { return };
+            endpoint.leave();
+            ctx.at_hand(flight.item);
+            match flight.call(id, node, (target, ticket), (now, endpoint.parts.timeout), &self.address) {
+                // A client that is gone drops the call, whose guard says so.
+                Ok(call) => drop(client.send_with(place, call)),
+                Err(ticket) => endpoint.dropped(ticket, now),
+            }
+        }
+    }
+
+    /// What was begun at a node is not needed any more: a call that runs is ended, one that waits finds nothing to send.
+    pub(super) fn stop(&mut self, id: u64, node: NodeId, ctx: &mut Ctx<'_, Self>) {
+        let now = self.now();
+        if let Some(running) = self.flights.get_mut(&id).and_then(|flight| flight.stop(node)) {
+            self.endpoints[running.target.0].dropped(running.ticket, now);
+            self.plan(ctx);
+        }
+    }
+
+    /// Takes a request out, and ends its calls.
+    pub(super) fn remove(&mut self, id: u64, ctx: &mut Ctx<'_, Self>) -> Option<Flight> {
+        let mut flight = self.flights.remove(&id)?;
+        if matches!(flight.owner, Owner::Shadow(_)) {
+            self.shadows -= 1;
+        }
+        let (now, running) = (self.now(), flight.stop_all());
+        for running in running {
+            self.endpoints[running.target.0].dropped(running.ticket, now);
+            // Not served here: that may take out the next one, and so on.
+            self.plan(ctx);
+        }
+        Some(flight)
+    }
+
+    /// A request whose owner's life is over: whatever comes of it is late.
+    pub(super) fn forget(&mut self, id: u64, ctx: &mut Ctx<'_, Self>) {
+        if let Some(flight) = self.remove(id, ctx) {
+            self.parts.events.late_results_dropped.inc();
+            if let Owner::Record(request) = flight.owner {
+                request.guard.disarm();
+            }
+        }
+    }
+
+    /// Does what an endpoint's machine has decided.
+    pub(super) fn follow(&mut self, target: Target, step: Step, error: Option<&CallError>, ctx: &mut Ctx<'_, Self>) {
+        let parts = &self.endpoints[target.0].parts;
+        match step.change {
+            Some(Change::WentDown(_)) => {
+                let why: &dyn std::fmt::Display = error.map_or(&"not ready", |error| error);
+                parts.seen.unwell(why);
+                self.parts.events.endpoint_down(&parts.metrics, why);
+            }
+            Some(Change::CameUp { after }) => self.parts.events.endpoint_up(&parts.metrics, Some(after)),
+            None => {}
+        }
+        if let Some(wait) = step.probe_in {
+            ctx.later(wait, move |router, ctx| router.probe(target, ctx));
+        }
+    }
+
+    fn probe(&mut self, target: Target, ctx: &mut Ctx<'_, Self>) {
+        let client = self.endpoints[target.0].parts.pool.pick();
+        if client.is_none_or(|client| client.tell(Probe).is_err()) {
+            ctx.later(PAUSE, move |router, ctx| router.probe(target, ctx));
+        }
+    }
+
+    pub(super) fn probe_unless_seen(&mut self, target: Target, ctx: &mut Ctx<'_, Self>) {
+        if self.endpoints[target.0].parts.primary && self.endpoints[target.0].parts.seen.state().is_err() {
+            self.probe(target, ctx);
+        }
+    }
+
+    pub(super) fn probed(&mut self, probed: Probed, ctx: &mut Ctx<'_, Self>) {
+        let (now, target): (Duration, Target) = (self.now(), probed.target);
+        let endpoint = &mut self.endpoints[target.0];
+        let step = endpoint.probed(&probed.result, now);
+        let is_down = endpoint.availability.down().is_some();
+        if probed.result.is_err() && !is_down {
+            // Not known to be down, so calls go there; readiness waits for its word.
+            ctx.later(READINESS, move |router, ctx| router.probe_unless_seen(target, ctx));
+        }
+        self.follow(target, step, probed.result.as_ref().err(), ctx);
+        self.serve(target, ctx);
+    }
+}

@@ -1,0 +1,120 @@
+//! A request on its way: who waits for it, and which of its calls run.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_actors::{ActorRef, ItemId, Permit};
+use tokio::sync::oneshot;
+
+use super::RequestRouterActor;
+use super::shadow::Pair;
+use crate::graph::NodeId;
+use crate::model::availability::Ticket;
+use crate::model::call::CallRequest;
+use crate::model::headers::CallHeaders;
+use crate::stream::journey::{Journey, Target};
+use crate::stream::messages::Request;
+use crate::stream::model_client::{Call, CallGuard, CallId};
+
+/// Who waits for the answer.
+pub(super) enum Owner {
+    /// The owner of a record.
+    Record(Request),
+    /// Nobody: it is compared with another answer.
+    Shadow(Rc<RefCell<Pair>>),
+}
+
+/// A call that runs, and the right to run it.
+pub(super) struct Running {
+    pub(super) node: NodeId,
+    pub(super) target: Target,
+    pub(super) ticket: Ticket,
+    call: u32,
+    /// Dropped, it ends the call.
+    _stop: oneshot::Sender<()>,
+}
+
+/// A request on its way.
+pub(super) struct Flight {
+    pub(super) owner: Owner,
+    pub(super) journey: Journey,
+    pub(super) headers: CallHeaders,
+    pub(super) item: ItemId,
+    /// Comparisons that it is the first side of.
+    pub(super) pairs: Vec<(NodeId, Rc<RefCell<Pair>>)>,
+    running: Vec<Running>,
+    calls: u32,
+    /// Its place in the mailbox, kept until it has an outcome.
+    _place: Option<Permit>,
+}
+
+impl Flight {
+    /// A request that has not begun.
+    pub(super) fn new(
+        owner: Owner,
+        journey: Journey,
+        headers: CallHeaders,
+        item: ItemId,
+        place: Option<Permit>,
+    ) -> Self {
+        let (running, pairs) = (Vec::new(), Vec::new());
+        Self { owner, journey, headers, item, pairs, running, calls: 0, _place: place }
+    }
+
+    /// Whether a record waits for it.
+    pub(super) fn is_record(&self) -> bool {
+        matches!(self.owner, Owner::Record(_))
+    }
+
+    /// False once its owner's life is over: whatever comes of it is late.
+    pub(super) fn is_current(&self) -> bool {
+        match &self.owner {
+            Owner::Record(request) => request.guard.is_current(),
+            Owner::Shadow(_) => true,
+        }
+    }
+
+    /// It was at hand in a panic.
+    pub(super) fn suspect(self, panic: Arc<str>) {
+        if let Owner::Record(request) = self.owner {
+            request.guard.suspect(panic);
+        }
+    }
+
+    /// The call to a node that starts now; nothing if it is not needed any more, which gives the ticket back.
+    pub(super) fn call(
+        &mut self,
+        id: u64,
+        node: NodeId,
+        (target, ticket): (Target, Ticket),
+        (now, timeout): (Duration, Duration),
+        router: &ActorRef<RequestRouterActor>,
+    ) -> Result<Call, Ticket> {
+        let Some((kind, message)) = self.journey.start(node, now) else { return Err(ticket) };
+        self.calls += 1;
+        let (stop, stopped) = oneshot::channel();
+        self.running.push(Running { node, target, ticket, call: self.calls, _stop: stop });
+        let guard = CallGuard::new(CallId { flight: id, call: self.calls }, router.clone());
+        let request = CallRequest { kind, message, headers: self.headers.clone(), timeout };
+        Ok(Call { guard, item: self.item, request, stopped })
+    }
+
+    /// Takes out the call of this number, unless it is not waited for any more.
+    pub(super) fn ended(&mut self, call: u32) -> Option<Running> {
+        let at = self.running.iter().position(|running| running.call == call)?;
+        Some(self.running.swap_remove(at))
+    }
+
+    /// Takes out the call to a node, if one runs.
+    pub(super) fn stop(&mut self, node: NodeId) -> Option<Running> {
+        let at = self.running.iter().position(|running| running.node == node)?;
+        Some(self.running.swap_remove(at))
+    }
+
+    /// Takes out all calls that run.
+    pub(super) fn stop_all(&mut self) -> Vec<Running> {
+        std::mem::take(&mut self.running)
+    }
+}
