@@ -29,6 +29,7 @@ pub use limiter::Limiter;
 pub use metrics::Metrics;
 pub use node::{CallOutcome, NodeLabels, NodeMetrics};
 pub use partition::PartitionMetrics;
+pub use seldon::UNARY;
 pub use shadow::Comparison;
 pub use stream::Client;
 

@@ -63,7 +63,7 @@ metrics! {
     LOST_POSITIONS = "millrace_lost_positions_total" Counter [] "Offsets that retention removed before they were read.";
     REDISPATCHED = "millrace_redispatched_total" Counter [] "Records dispatched again because whoever held them failed.";
     LATE_RESULTS_DROPPED = "millrace_late_results_dropped_total" Counter [] "Results of an old epoch that were dropped.";
-    HEADERS_LEFT_OUT = "millrace_headers_left_out_total" Counter [] "Headers that could not be read because their name is no UTF-8.";
+    HEADERS_LEFT_OUT = "millrace_headers_left_out_total" Counter [] "Headers of records that calls do not carry: the name is no UTF-8, or the transport cannot carry it.";
     CALLS = "millrace_calls_total" Counter ["node", "outcome"] "Attempts of calls to a node by outcome.";
     CALL_SECONDS = "millrace_call_seconds" Histogram ["node"] "Time of an attempt.";
     RETRIES = "millrace_retries_total" Counter ["node"] "Attempts after the first.";

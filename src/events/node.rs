@@ -80,8 +80,8 @@ impl NodeMetrics {
         &self.0.name
     }
 
-    /// Counts an attempt. `code` is the HTTP status, if there was a response; Seldon's metrics count only those.
-    pub fn call(&self, outcome: CallOutcome, code: Option<u16>, took: Duration) {
+    /// Counts an attempt. `code` is the HTTP status or gRPC's word, if there was a response; Seldon's metrics count only those.
+    pub fn call(&self, outcome: CallOutcome, code: Option<&str>, took: Duration) {
         self.0.calls[outcome as usize].inc();
         self.0.seconds.observe(took.as_secs_f64());
         if let Some(code) = code {

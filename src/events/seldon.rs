@@ -10,6 +10,9 @@ use super::node::NodeLabels;
 use super::summary::{Summary, SummaryVec};
 use crate::config::settings::Deployment;
 
+/// Seldon's `method` of a gRPC call.
+pub const UNARY: &str = "unary";
+
 /// The families, and the label values that are the same for every node.
 #[derive(Clone)]
 pub(super) struct SeldonMetrics {
@@ -37,15 +40,14 @@ impl SeldonMetrics {
     pub(super) fn client(&self, labels: &NodeLabels<'_>) -> ClientMetrics {
         let (image, version) = split_image(labels.image);
         let [name, predictor, predictor_version] = self.deployment.each_ref().map(String::as_str);
-        let labels = [name, predictor, predictor_version, labels.service, labels.node, image, version, labels.method]
-            .map(str::to_owned);
+        let all = [name, predictor, predictor_version, labels.service, labels.node, image, version, labels.method];
         let client = ClientMetrics {
             seconds: self.client_seconds.clone(),
             summary: self.client_summary.clone(),
-            labels,
+            labels: all.map(str::to_owned),
             by_code: Mutex::default(),
         };
-        client.bound(200);
+        client.bound(if labels.method == UNARY { "OK" } else { "200" });
         client
     }
 }
@@ -63,28 +65,27 @@ pub(super) struct ClientMetrics {
     summary: SummaryVec,
     /// All labels but the last, `code`.
     labels: [String; 8],
-    /// Few codes are seen in practice; the first is 200.
-    by_code: Mutex<Vec<(u16, Histogram, Arc<Summary>)>>,
+    /// Few codes are seen in practice; the first is that of success.
+    by_code: Mutex<Vec<(String, Histogram, Arc<Summary>)>>,
 }
 
 impl ClientMetrics {
-    pub(super) fn observe(&self, code: u16, took: Duration) {
+    pub(super) fn observe(&self, code: &str, took: Duration) {
         let (seconds, summary) = self.bound(code);
         seconds.observe(took.as_secs_f64());
         summary.observe(took);
     }
 
-    fn bound(&self, code: u16) -> (Histogram, Arc<Summary>) {
+    fn bound(&self, code: &str) -> (Histogram, Arc<Summary>) {
         let mut by_code = self.by_code.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, seconds, summary)) = by_code.iter().find(|(known, ..)| *known == code) {
             return (seconds.clone(), Arc::clone(summary));
         }
-        let code_text = code.to_string();
         let mut values: Vec<&str> = self.labels.iter().map(String::as_str).collect();
-        values.push(&code_text);
+        values.push(code);
         let seconds = self.seconds.with_label_values(&values);
         let summary = self.summary.with(&values);
-        by_code.push((code, seconds.clone(), Arc::clone(&summary)));
+        by_code.push((code.to_owned(), seconds.clone(), Arc::clone(&summary)));
         (seconds, summary)
     }
 }

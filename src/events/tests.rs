@@ -104,7 +104,7 @@ fn the_registry_shows_what_the_documentation_lists() {
     events.assigned(&[Partition(0)], 1);
     events.committed(&[(Partition(0), NextOffset(5))]);
     events.partition(Partition(0)).set_lag(0);
-    events.node(&NODE).call(CallOutcome::Answered, Some(200), Duration::from_millis(3));
+    events.node(&NODE).call(CallOutcome::Answered, Some("200"), Duration::from_millis(3));
     events.shadow_skipped("b");
 
     let mut shown: Vec<_> =
@@ -135,8 +135,8 @@ fn names_follow_the_conventions() {
 fn seldons_client_metrics_have_its_labels_and_count_only_responses() {
     let (events, registry, _) = events();
     let node = events.node(&NODE);
-    node.call(CallOutcome::Answered, Some(200), Duration::from_millis(20));
-    node.call(CallOutcome::ModelError, Some(500), Duration::from_millis(20));
+    node.call(CallOutcome::Answered, Some("200"), Duration::from_millis(20));
+    node.call(CallOutcome::ModelError, Some("500"), Duration::from_millis(20));
     node.call(CallOutcome::Timeout, None, Duration::from_secs(5));
     let text = rendered(&registry);
     let labels = |code: u16| {

@@ -113,7 +113,7 @@ fn only_200_is_success_and_redirects_are_not_followed() {
             })
             .await;
             let error = client(&server).call(request("{}")).await.unwrap_err();
-            assert_eq!((error.class(), error.code()), (Class::Permanent, status[..3].parse().ok()));
+            assert_eq!((error.class(), error.status().as_deref()), (Class::Permanent, Some(&status[..3])));
             assert_eq!(server.requests.borrow().len(), 1);
         });
     }
@@ -333,11 +333,11 @@ fn readiness_is_asked_on_the_paths_of_the_protocol() {
     assert_eq!((result, lines), (Ok(()), vec!["GET /health/status HTTP/1.1".to_owned()]));
     let (result, lines) =
         probe(Protocol::Tensorflow, "GET /v1/models/m ", answer("200 OK", "{\"state\": \"LOADING\"}"));
-    assert_eq!((result.unwrap_err().code(), lines.len()), (Some(200), 1));
+    assert_eq!((result.unwrap_err().status().as_deref(), lines.len()), (Some("200"), 1));
     let (result, lines) = probe(Protocol::V2, "GET /v2/models/m/ready ", answer("200 OK", ""));
     assert_eq!((result, lines.len()), (Ok(()), 1));
     let (result, lines) = probe(Protocol::V2, "GET /v2/health/ready ", answer("503 Service Unavailable", "loading"));
-    assert_eq!((result.unwrap_err().code(), lines.len()), (Some(503), 2));
+    assert_eq!((result.unwrap_err().status().as_deref(), lines.len()), (Some("503"), 2));
     let (result, lines) = probe(Protocol::V2, "nothing", vec![]);
     assert_eq!((result, lines.len()), (Ok(()), 2));
     let (result, _) = probe(Protocol::Seldon, "GET", vec![Hang]);

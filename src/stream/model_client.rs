@@ -3,6 +3,7 @@
 //! It decides nothing: what a failure means, and whether and when to call again, is the router's. A call that dies with this
 //! actor tells the router so by its guard.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -154,11 +155,14 @@ impl ModelClientActor {
                 CallOutcome::ModelError
             }
         };
-        let code = match result {
-            Ok(_) => Some(200),
-            Err(error) => error.code(),
+        let code = match (result, self.parts.transport) {
+            (Ok(_), Transport::Rest) => Some(Cow::Borrowed("200")),
+            (Ok(_), Transport::Grpc) => Some(Cow::Borrowed("OK")),
+            // As the predecessor's client library prints it.
+            (Err(CallError::Grpc { code, .. }), _) => Some(Cow::Owned(format!("{code:?}"))),
+            (Err(error), _) => error.status(),
         };
-        self.parts.metrics.call(outcome, code, took);
+        self.parts.metrics.call(outcome, code.as_deref(), took);
     }
 }
 

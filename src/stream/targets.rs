@@ -2,6 +2,7 @@
 
 use super::journey::{NodeRules, Rules, Target};
 use crate::config::settings::{Node, Protocol, Settings, Stream, Transport};
+use crate::events::UNARY;
 use crate::graph::Plan;
 use crate::model::methods::usual;
 use crate::model::paths::Paths;
@@ -35,7 +36,7 @@ impl NodeTarget {
                 let paths = Paths::new(protocol, &self.node.name);
                 (paths.calls.get(&self.call).cloned().unwrap_or(paths.predict), "post")
             }
-            Transport::Grpc => (usual(protocol, self.call).to_owned(), "unary"),
+            Transport::Grpc => (usual(protocol, self.call).to_owned(), UNARY),
         }
     }
 }
