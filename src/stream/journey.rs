@@ -71,6 +71,8 @@ pub struct Journey {
     /// Calls that wait or run. A handful at most, so a list.
     active: Vec<Active>,
     failures: Vec<(NodeId, Failure)>,
+    /// What routers answered: their `meta` is the answer's too.
+    routers: Vec<Message>,
     /// The record's encoding, which its answer has too.
     encoding: Transport,
     /// What a seeded draw goes by.
@@ -90,6 +92,7 @@ impl Journey {
             walk: Walk::at(&rules.plan, root),
             active: Vec::new(),
             failures: Vec::new(),
+            routers: Vec::new(),
             encoding: Transport::Rest,
             identity: hash(id),
             pending: Vec::new(),
@@ -154,7 +157,11 @@ impl Journey {
         active.clock.pause(now);
         if active.kind == CallKind::Route {
             let route = codec::route(rules.protocol, &reply).map_err(|error| error.to_string());
-            return self.routed(node, route, Some((&active, &reply)), rules);
+            self.routed(node, route, Some((&active, &reply)), rules);
+            if rules.protocol == Protocol::Seldon {
+                self.routers.push(reply);
+            }
+            return;
         }
         let message = match active.inherited(reply) {
             Ok(message) => message,
@@ -302,7 +309,10 @@ impl Journey {
 
     /// The answer, in the record's encoding.
     fn answer(&self, message: &Message, rules: &Rules) -> Command {
-        let message = match convert::to(rules.protocol, message, self.encoding) {
+        let merged = active::inherit(message, &self.routers);
+        let message = match merged
+            .and_then(|merged| convert::to(rules.protocol, &merged, self.encoding).map_err(|error| error.to_string()))
+        {
             Ok(message) => message,
             Err(error) => {
                 let message =

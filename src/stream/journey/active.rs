@@ -89,14 +89,7 @@ impl Active {
 
     /// The reply with what the nodes before said in `meta`. A reply that has no place for it is as it is.
     pub(super) fn inherited(&self, reply: Message) -> Result<Message, String> {
-        if self.heirs.is_empty() || self.kind == CallKind::SendFeedback {
-            return Ok(reply);
-        }
-        match meta::merge(&reply, &self.heirs.iter().collect::<Vec<_>>()) {
-            Ok(merged) => Ok(merged),
-            Err(MetaError::NotJson(_) | MetaError::NotProto(_)) => Ok(reply),
-            Err(error) => Err(error.to_string()),
-        }
+        if self.kind == CallKind::SendFeedback { Ok(reply) } else { inherit(&reply, &self.heirs) }
     }
 
     /// An answer came, and cannot be used.
@@ -130,6 +123,18 @@ impl Active {
                 _ => None,
             },
         }
+    }
+}
+
+/// A message with what earlier replies said in `meta`. One that has no place for it is as it is.
+pub(super) fn inherit(message: &Message, earlier: &[Message]) -> Result<Message, String> {
+    if earlier.is_empty() {
+        return Ok(message.clone());
+    }
+    match meta::merge(message, &earlier.iter().collect::<Vec<_>>()) {
+        Ok(merged) => Ok(merged),
+        Err(MetaError::NotJson(_) | MetaError::NotProto(_)) => Ok(message.clone()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -277,6 +277,24 @@ fn tags_go_along_the_graph_and_the_route_can_be_told() {
 }
 
 #[test]
+fn tags_of_a_router_are_the_answers_too() {
+    let router = GraphNode::new("r", NodeKind::Router, vec![model("a", vec![]), model("b", vec![])]);
+    let rules = rules(&router, 1);
+    let mut trip = Trip::new(&rules);
+    trip.begin(r#"{"strData":"x"}"#);
+    trip.replied("r", r#"{"meta":{"tags":{"branch":"b","t":1}},"data":{"ndarray":[1]}}"#, s(0));
+    let commands = trip.replied("b", r#"{"meta":{"tags":{"t":2}},"strData":"z"}"#, s(0));
+    let [Command::Answer(message)] = &commands[..] else { panic!("{commands:?}") };
+    let value: serde_json::Value = serde_json::from_slice(&message.body).unwrap();
+    assert_eq!(value, serde_json::json!({"meta": {"tags": {"branch": "b", "t": 2}}, "strData": "z"}));
+    // An answer that is no message stays as it is.
+    let mut trip = Trip::new(&rules);
+    trip.begin("{}");
+    trip.replied("r", r#"{"meta":{"tags":{"t":1}},"data":{"ndarray":[1]}}"#, s(0));
+    assert_eq!(trip.replied("b", "text", s(0)), [answer("text")]);
+}
+
+#[test]
 fn a_shadow_is_started_and_compared_with_what_the_first_child_answers() {
     let rules = rules(&built_in(Implementation::Shadow, &["a", "b"]), 1);
     let mut trip = Trip::new(&rules);
