@@ -35,26 +35,6 @@ pub use self::prepare::prepare;
 pub use self::route::route;
 use crate::config::settings::Protocol;
 
-/// The request in a record's value.
-///
-/// As in the predecessor, an answer of the same protocol is a request too: its outputs become inputs, so that one
-/// deployment's output topic can be another's input topic.
-pub fn check(protocol: Protocol, value: Option<&Bytes>) -> Result<Bytes, DecodeError> {
-    let value = value.ok_or(DecodeError::Null)?;
-    if value.is_empty() {
-        return Err(DecodeError::Empty);
-    }
-    Ok(request(protocol, value)?)
-}
-
-/// A node's reply as the next node's request.
-pub fn chain(protocol: Protocol, reply: &Bytes) -> Result<Bytes, ChainError> {
-    if protocol == Protocol::Seldon {
-        return Ok(reply.clone());
-    }
-    Ok(request(protocol, reply)?)
-}
-
 fn request(protocol: Protocol, body: &Bytes) -> Result<Bytes, Fault> {
     match protocol {
         Protocol::Seldon => seldon::request(body),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use millrace_proto::{ProtoName, inference, tensorflow_serving as serving};
 
 use super::error::ChainError;
-use super::{Fault, chain, names, tensorflow, v2, wire};
+use super::{Fault, names, request, tensorflow, v2, wire};
 use crate::config::settings::Protocol;
 use crate::record::{CallKind, Form, Message};
 
@@ -19,7 +19,7 @@ pub fn prepare(protocol: Protocol, message: &Message, kind: CallKind, model: &st
     }
     match (protocol, &message.form) {
         (Protocol::Seldon, _) => Ok(message.clone()),
-        (_, form @ Form::Json { .. }) => Ok(Message { body: chain(protocol, &message.body)?, form: form.clone() }),
+        (_, form @ Form::Json { .. }) => Ok(Message { body: request(protocol, &message.body)?, form: form.clone() }),
         (Protocol::V2, Form::Binary { json }) => {
             let (body, json) = v2::binary::request(&message.body, *json).map_err(|fault| match fault {
                 v2::binary::Fault::Json(fault) => fault.into(),
@@ -50,10 +50,10 @@ fn tensorflow(message: &Message, name: &'static str, model: &str) -> Result<Mess
 }
 
 fn v2(message: &Message, name: &'static str, model: &str) -> Result<Message, ChainError> {
-    let request = inference::ModelInferRequest::PROTO_NAME;
-    if name == request {
+    let wanted = inference::ModelInferRequest::PROTO_NAME;
+    if name == wanted {
         let body = v2::grpc::named(&message.body, model).map_err(|error| ChainError::NotProto { name, error })?;
-        return Ok(Message::proto(request, body));
+        return Ok(Message::proto(wanted, body));
     }
     if name != inference::ModelInferResponse::PROTO_NAME {
         return Err(ChainError::NotChainable { protocol: names::label(Protocol::V2), found: name });
@@ -63,7 +63,7 @@ fn v2(message: &Message, name: &'static str, model: &str) -> Result<Message, Cha
         v2::grpc::Fault::Wire(error) => ChainError::NotProto { name, error },
         v2::grpc::Fault::Tensors(fault) => ChainError::Tensors(fault),
     })?;
-    Ok(Message::proto(request, body))
+    Ok(Message::proto(wanted, body))
 }
 
 fn well_formed(name: &'static str, reply: &Bytes) -> Result<(), ChainError> {

@@ -3,6 +3,16 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::settings::Transport;
+use crate::record::{CallKind, Headers, Message};
+
+fn check(protocol: Protocol, value: Option<&Bytes>) -> Result<Bytes, DecodeError> {
+    decode(protocol, Transport::Rest, &Headers::default(), value, usize::MAX).map(|message| message.body)
+}
+
+fn chain(protocol: Protocol, reply: &Bytes) -> Result<Bytes, ChainError> {
+    prepare(protocol, &Message::json(reply.clone()), CallKind::Predict, "next").map(|message| message.body)
+}
 
 fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
