@@ -108,32 +108,29 @@ impl PlanNode {
         [input, route, join, output].into_iter().flatten()
     }
 
+    /// What the server is called for is the node's own rule; an implementation that is done here fills the other stages.
     fn predicting(node: &GraphNode, parent: Option<(NodeId, usize)>) -> Self {
-        use Implementation::{AverageCombiner, RandomAbtest, Server, Shadow, SimpleModel, SimpleRouter};
-        let has = |kind: NodeKind, method: Method| node.kind == kind || node.methods.contains(&method);
-        let input = match &node.implementation {
-            SimpleModel => Input::Fixed,
-            _ if has(NodeKind::Transformer, Method::TransformInput) => Input::Call(CallKind::TransformInput),
-            Server if node.kind == NodeKind::Model => Input::Call(CallKind::Predict),
-            _ => Input::Pass,
+        let calls = node.calls();
+        let before = calls.iter().find(|kind| matches!(kind, CallKind::Predict | CallKind::TransformInput));
+        let input = match (&node.implementation, before) {
+            (Implementation::SimpleModel, _) => Input::Fixed,
+            (_, Some(kind)) => Input::Call(*kind),
+            (_, None) => Input::Pass,
         };
         let branch = match &node.implementation {
-            RandomAbtest(split) => Branch::Draw(split.clone()),
-            SimpleRouter => Branch::First,
-            Shadow => Branch::Shadow,
-            Server | SimpleModel | AverageCombiner if has(NodeKind::Router, Method::Route) => Branch::Ask,
-            Server | SimpleModel | AverageCombiner => Branch::All,
+            Implementation::RandomAbtest(split) => Branch::Draw(split.clone()),
+            Implementation::SimpleRouter => Branch::First,
+            Implementation::Shadow => Branch::Shadow,
+            _ if calls.contains(&CallKind::Route) => Branch::Ask,
+            _ => Branch::All,
         };
         let join = match &node.implementation {
-            AverageCombiner => Join::Average,
-            _ if has(NodeKind::Combiner, Method::Aggregate) => Join::Ask,
+            Implementation::AverageCombiner => Join::Average,
+            _ if calls.contains(&CallKind::Aggregate) => Join::Ask,
             _ => Join::First,
         };
-        let output = if has(NodeKind::OutputTransformer, Method::TransformOutput) {
-            Output::Call(CallKind::TransformOutput)
-        } else {
-            Output::Pass
-        };
+        let after = calls.contains(&CallKind::TransformOutput);
+        let output = if after { Output::Call(CallKind::TransformOutput) } else { Output::Pass };
         Self { name: node.name.as_str().into(), parent, children: Vec::new(), input, branch, join, output }
     }
 

@@ -5,7 +5,6 @@
 //! Late and repeated events change nothing. Generic over the message, which it hands on and never looks at.
 
 use super::plan::{Branch, Input, Join, NodeId, Output, Plan};
-use crate::config::settings::Split;
 use crate::record::CallKind;
 
 /// The message is passed on as it is; children are skipped.
@@ -26,8 +25,8 @@ pub enum Next<M> {
     Average(NodeId, Vec<M>),
     /// Make the fixed answer to this; as above.
     Fixed(NodeId, M),
-    /// Draw a child; [`Walk::routed`] ends it.
-    Draw(NodeId, Split),
+    /// Draw a child, by the plan's weights; [`Walk::routed`] ends it.
+    Draw(NodeId),
     /// Read the route from this message; [`Walk::routed`] or [`Walk::failed`] ends it.
     Told(NodeId, M),
     /// Start a walk of its own at this node, of which this one hears no more. The parent and the child.
@@ -198,7 +197,7 @@ impl<M: Clone> Walk<M> {
                 return self.descend(plan, node, 0, 1, message, out);
             }
             Branch::Ask => Next::Route(node, message.clone()),
-            Branch::Draw(split) => Next::Draw(node, split.clone()),
+            Branch::Draw(_) => Next::Draw(node),
             Branch::Told => Next::Told(node, message.clone()),
         };
         self.nodes[node.index()] = State::Branch(message);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::codec::{self, convert, meta};
 use crate::config::settings::{Protocol, Split, Transport};
+use crate::graph::plan::Branch;
 use crate::graph::{Next, NodeId, Walk};
 use crate::kafka::outcome::{ErrorClass, Failure};
 use crate::model::availability::Verdict;
@@ -249,14 +250,12 @@ impl Journey {
                     carried.by = Some(node);
                     self.walk.replied(&rules.plan, node, carried, &mut self.pending);
                 }
-                Next::Draw(node, split) => {
-                    let route = draw(
-                        &split,
-                        split.seed.map_or_else(&mut *random, |seed| {
-                            unit(seed, self.identity.wrapping_add(node.index() as u64))
-                        }),
-                    );
-                    self.routed(node, Ok(route), None, rules);
+                Next::Draw(node) => {
+                    let Branch::Draw(split) = &rules.plan.node(node).branch else { continue };
+                    let place = split
+                        .seed
+                        .map_or_else(&mut *random, |seed| unit(seed, self.identity.wrapping_add(node.index() as u64)));
+                    self.routed(node, Ok(draw(split, place)), None, rules);
                 }
                 Next::Told(node, carried) => {
                     let route = codec::feedback_route(&carried.message, rules.name(node));

@@ -37,7 +37,7 @@ pub(super) struct Trip {
     pub(super) took: Duration,
 }
 
-type Ended = Result<(NodeId, Target, Result<Reply, CallError>), futures_util::future::Aborted>;
+type Ended = Result<(NodeId, Result<Reply, CallError>), futures_util::future::Aborted>;
 type Running<'a> = FuturesUnordered<LocalBoxFuture<'a, Ended>>;
 
 /// Sends a request through the graph.
@@ -81,8 +81,8 @@ pub(super) async fn run(
             break result;
         }
         commands = match running.next().await {
-            Some(Ok((node, _, Ok(reply)))) => calls.step(&journey, Event::Replied(node, reply.message)),
-            Some(Ok((node, _, Err(error)))) => calls.step(&journey, Event::Failed(node, &error, Verdict::Costs)),
+            Some(Ok((node, Ok(reply)))) => calls.step(&journey, Event::Replied(node, reply.message)),
+            Some(Ok((node, Err(error)))) => calls.step(&journey, Event::Failed(node, &error, Verdict::Costs)),
             Some(Err(_)) => Vec::new(),
             None => return Err("the graph asks for nothing more and gives no answer".into()),
         };
@@ -136,7 +136,7 @@ impl Calls<'_> {
                 Err(error) => error.to_string(),
             };
             self.log.borrow_mut().push(Called { name: of.name(), kind, took: begun.elapsed(), result: told });
-            (node, target, result)
+            (node, result)
         };
         running.push(Box::pin(Abortable::new(call, registration)));
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::settings::{GraphNode, Implementation, Method, NodeKind};
+use crate::config::settings::{GraphNode, Implementation, Method, NodeKind, Split};
 
 /// Messages are texts that say how they were made, so that equal texts mean equal calls in equal order.
 type Calls = Vec<String>;
@@ -169,7 +169,7 @@ fn drive(
                 }
                 Next::Average(node, messages) => begun.push((node, "mean", format!("mean({})", messages.join(",")))),
                 Next::Fixed(node, message) => begun.push((node, "fixed", format!("fixed({message})"))),
-                Next::Draw(node, _) => begun.push((node, "draw", String::new())),
+                Next::Draw(node) => begun.push((node, "draw", String::new())),
                 Next::Stop(node) => {
                     let before = running.len() + begun.len();
                     running.retain(|(running, ..)| *running != node);
