@@ -15,3 +15,4 @@ pub mod source;
 pub mod start;
 pub mod status;
 pub mod topics;
+pub mod transaction;

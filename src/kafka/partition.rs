@@ -27,6 +27,8 @@ pub enum Event<T> {
     EndsAt(NextOffset),
     /// The record's outcome was handed to the client library: those behind it in order may follow.
     Enqueued(Seq),
+    /// The same in a transactional partition: the outcome, with so many bytes, is held until its transaction is committed.
+    Held { seq: Seq, bytes: usize },
     /// The broker has stored the record's outcome.
     Acked(Seq),
     /// The record's outcome will not come: an actor that had it died. `panic` is set when it was at hand in a panic.
@@ -66,6 +68,10 @@ pub trait Room {
     fn give_bytes(&mut self, bytes: usize);
     /// True while further bytes may be read by a partition that holds `held` records.
     fn may_read(&mut self, held: usize) -> bool;
+    /// Counts bytes of outcomes that wait for a transaction.
+    fn hold(&mut self, bytes: usize);
+    /// They do no longer.
+    fn release(&mut self, bytes: usize);
 }
 
 /// Bounds of one partition.
@@ -89,6 +95,8 @@ enum Stage {
 struct Entry<T> {
     lane: LaneId,
     bytes: usize,
+    /// Bytes of the outcome, while it waits for its transaction.
+    outcome: usize,
     stage: Stage,
     /// Panics at which it was at hand: it is suspect from the first on.
     strikes: u8,
@@ -102,6 +110,8 @@ struct Entry<T> {
 pub struct Partition<T> {
     epoch: Epoch,
     bounds: Bounds,
+    /// Outcomes are stored in read order, in transactions.
+    transactional: bool,
     window: Window<Entry<T>>,
     lanes: Lanes,
     running: usize,
@@ -119,6 +129,7 @@ impl<T> Partition<T> {
         Self {
             epoch,
             bounds,
+            transactional: false,
             window: Window::new(start),
             lanes: Lanes::new(order),
             running: 0,
@@ -127,6 +138,13 @@ impl<T> Partition<T> {
             alone: false,
             draining: false,
         }
+    }
+
+    /// The same partition, whose outcomes are stored in read order, in transactions: its drain does not wait for what cannot
+    /// be stored any more, and an outcome that waits for its predecessors counts against the span, not the window.
+    pub fn transactional(mut self) -> Self {
+        self.transactional = true;
+        self
     }
 
     /// Takes in what happened, and appends what is to be done. `false` when the event is of another epoch and was dropped.
@@ -145,10 +163,11 @@ impl<T> Partition<T> {
         match event {
             Event::Read { offset, key, bytes, item } => self.take_in(offset, key, bytes, item, now, room),
             Event::EndsAt(position) => self.window.ends_at(position),
-            Event::Enqueued(seq) => self.enqueued(seq, room),
+            Event::Enqueued(seq) => self.enqueued(seq, 0, room),
+            Event::Held { seq, bytes } => self.enqueued(seq, bytes, room),
             Event::Acked(seq) => self.finished(seq, room),
             Event::Lost { seq, panic } => self.lost(seq, panic, room, commands),
-            Event::Undelivered(seq) => self.undelivered(seq),
+            Event::Undelivered(seq) => self.undelivered(seq, room),
             Event::Pump => {}
             Event::Drain => self.draining = true,
         }
@@ -158,7 +177,7 @@ impl<T> Partition<T> {
         }
         if !self.draining {
             self.start_what_may(room, commands);
-        } else if self.running + self.enqueued == 0 {
+        } else if self.is_drained() {
             commands.push(Command::Drained);
         }
         true
@@ -169,7 +188,8 @@ impl<T> Partition<T> {
         if self.draining || !room.may_read(self.window.unfinished()) {
             return 0;
         }
-        let window = self.bounds.window.saturating_sub(self.window.unfinished());
+        let held = if self.transactional { self.enqueued } else { 0 };
+        let window = self.bounds.window.saturating_sub(self.window.unfinished() - held);
         // The span cannot pass its bound when no more than it and one unfinished record are held.
         window.min((self.bounds.commit_span + 1).saturating_sub(self.window.len()))
     }
@@ -220,8 +240,15 @@ impl<T> Partition<T> {
             room.give_record();
         }
         for entry in self.window.into_held() {
-            room.give_bytes(entry.bytes);
+            give_back(&entry, self.transactional, room);
         }
+    }
+
+    /// Without transactions, nothing runs any more. With them, the oldest record does not run: what comes after it cannot be
+    /// stored in this epoch.
+    fn is_drained(&self) -> bool {
+        let oldest_waits = || self.window.oldest().is_none_or(|entry| entry.stage == Stage::Waiting);
+        if self.transactional { oldest_waits() } else { self.running + self.enqueued == 0 }
     }
 
     fn take_in(
@@ -234,16 +261,23 @@ impl<T> Partition<T> {
         room: &mut impl Room,
     ) {
         let lane = self.lanes.lane_of(self.window.next_seq(), key.as_ref());
-        let entry = Entry { lane: lane.clone(), bytes, stage: Stage::Waiting, strikes: 0, verdict: None, item };
+        let entry =
+            Entry { lane: lane.clone(), bytes, outcome: 0, stage: Stage::Waiting, strikes: 0, verdict: None, item };
         if let Some(seq) = self.window.read(offset, now, entry) {
             room.take_bytes(bytes);
             self.lanes.push(lane, seq);
         }
     }
 
-    fn enqueued(&mut self, seq: Seq, room: &mut impl Room) {
+    fn enqueued(&mut self, seq: Seq, bytes: usize, room: &mut impl Room) {
+        let transactional = self.transactional;
         let Some(entry) = self.window.get_mut(seq).filter(|entry| entry.stage == Stage::Running) else { return };
         entry.stage = Stage::Enqueued;
+        entry.outcome = bytes;
+        if transactional {
+            room.give_bytes(entry.bytes);
+            room.hold(entry.bytes + bytes);
+        }
         let lane = entry.lane.clone();
         self.lanes.left(lane);
         self.stopped_running(room);
@@ -252,6 +286,7 @@ impl<T> Partition<T> {
 
     fn finished(&mut self, seq: Seq, room: &mut impl Room) {
         let Some(entry) = self.window.finish(seq) else { return };
+        give_back(&entry, self.transactional, room);
         match entry.stage {
             Stage::Enqueued => self.enqueued -= 1,
             // The acknowledgement overtook the word that the outcome was handed over.
@@ -265,7 +300,6 @@ impl<T> Partition<T> {
                 self.lanes.withdraw(&entry.lane, seq);
             }
         }
-        room.give_bytes(entry.bytes);
     }
 
     fn lost(&mut self, seq: Seq, panic: Option<Arc<str>>, room: &mut impl Room, commands: &mut Vec<Command>) {
@@ -283,8 +317,10 @@ impl<T> Partition<T> {
         self.again(seq, false);
     }
 
-    fn undelivered(&mut self, seq: Seq) {
-        if self.window.get(seq).is_some_and(|entry| entry.stage == Stage::Enqueued) {
+    fn undelivered(&mut self, seq: Seq, room: &mut impl Room) {
+        if let Some(entry) = self.window.get(seq).filter(|entry| entry.stage == Stage::Enqueued) {
+            give_back(entry, self.transactional, room);
+            room.take_bytes(entry.bytes);
             self.enqueued -= 1;
             self.again(seq, true);
         }
@@ -341,6 +377,14 @@ impl<T> Partition<T> {
         entry.stage = Stage::Running;
         self.running += 1;
         commands.push(entry.verdict.clone().map_or(Command::Start(seq), |text| Command::GiveUp(seq, text)));
+    }
+}
+
+/// An entry that is held no longer gives back what it had.
+fn give_back<T>(entry: &Entry<T>, transactional: bool, room: &mut impl Room) {
+    match entry.stage {
+        Stage::Enqueued if transactional => room.release(entry.bytes + entry.outcome),
+        _ => room.give_bytes(entry.bytes),
     }
 }
 

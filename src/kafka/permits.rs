@@ -13,6 +13,8 @@ use super::partition::Room;
 pub struct Permits {
     records: Pool,
     bytes: Pool,
+    /// Bytes of outcomes that wait for a transaction.
+    held: Pool,
     partitions: AtomicUsize,
 }
 
@@ -36,9 +38,15 @@ impl Pool {
 }
 
 impl Permits {
-    /// Room for so many running records and held bytes.
+    /// Room for so many running records, and so many bytes of them.
     pub fn new(records: usize, bytes: usize) -> Arc<Self> {
-        Arc::new(Self { records: Pool::new(records), bytes: Pool::new(bytes), partitions: AtomicUsize::new(0) })
+        Self::with_held(records, bytes, usize::MAX)
+    }
+
+    /// The same, and so many bytes of outcomes that wait for a transaction.
+    pub fn with_held(records: usize, bytes: usize, held: usize) -> Arc<Self> {
+        let [records, bytes, held] = [records, bytes, held].map(Pool::new);
+        Arc::new(Self { records, bytes, held, partitions: AtomicUsize::new(0) })
     }
 
     /// Records that run now.
@@ -51,10 +59,15 @@ impl Permits {
         self.bytes.used.load(Relaxed)
     }
 
+    /// Bytes of outcomes that wait for a transaction.
+    pub fn held_used(&self) -> usize {
+        self.held.used.load(Relaxed)
+    }
+
     /// A partition's part in the room.
     pub fn share(self: &Arc<Self>) -> Share {
         self.partitions.fetch_add(1, Relaxed);
-        Share { permits: self.clone(), records: 0, bytes: 0, waits_for_record: false, waits_for_bytes: false }
+        Share { permits: self.clone(), records: 0, bytes: 0, held: 0, waits_for_record: false, waits_for_bytes: false }
     }
 }
 
@@ -64,6 +77,7 @@ pub struct Share {
     permits: Arc<Permits>,
     records: usize,
     bytes: usize,
+    held: usize,
     waits_for_record: bool,
     waits_for_bytes: bool,
 }
@@ -72,6 +86,14 @@ impl Share {
     /// True when the last request for room was refused.
     pub fn waits(&self) -> bool {
         self.waits_for_record || self.waits_for_bytes
+    }
+
+    /// One half of the room for outcomes is for whoever comes, the other is dealt in equal shares: a partition that holds much
+    /// because one record takes long leaves the others theirs.
+    fn may_hold(&self) -> bool {
+        let pool = &self.permits.held;
+        let (half, sharers) = (pool.limit / 2, self.permits.partitions.load(Relaxed).max(1));
+        self.held <= half / sharers || pool.used.load(Relaxed) <= half
     }
 
     fn wait(flag: &mut bool, pool: &Pool, waits: bool) {
@@ -116,9 +138,19 @@ impl Room for Share {
         let pool = &self.permits.bytes;
         let open = pool.is_open_to(self.bytes, self.waits_for_bytes, self.permits.partitions.load(Relaxed));
         // One record at least, or a partition that came last would never move.
-        let may = held == 0 || (open && pool.used.load(Relaxed) < pool.limit);
+        let may = held == 0 || (open && pool.used.load(Relaxed) < pool.limit && self.may_hold());
         Self::wait(&mut self.waits_for_bytes, pool, !may);
         may
+    }
+
+    fn hold(&mut self, bytes: usize) {
+        self.held += bytes;
+        self.permits.held.used.fetch_add(bytes, Relaxed);
+    }
+
+    fn release(&mut self, bytes: usize) {
+        self.held -= bytes;
+        self.permits.held.used.fetch_sub(bytes, Relaxed);
     }
 }
 
@@ -128,6 +160,7 @@ impl Drop for Share {
         Self::wait(&mut self.waits_for_bytes, &self.permits.bytes, false);
         self.permits.records.used.fetch_sub(self.records, Relaxed);
         self.permits.bytes.used.fetch_sub(self.bytes, Relaxed);
+        self.permits.held.used.fetch_sub(self.held, Relaxed);
         self.permits.partitions.fetch_sub(1, Relaxed);
     }
 }
@@ -159,6 +192,22 @@ mod tests {
         assert!(!b.waits());
         assert!(a.waits());
         assert!(b.take_record(), "b has not its share yet");
+    }
+
+    #[test]
+    fn a_partition_whose_outcomes_wait_long_leaves_the_others_their_share() {
+        let permits = Permits::with_held(4, 1000, 80);
+        let (mut stuck, mut other) = (permits.share(), permits.share());
+        stuck.hold(41);
+        assert!(!stuck.may_read(1), "it holds more than the common half");
+        other.hold(20);
+        assert!(other.may_read(1));
+        other.hold(1);
+        assert!(!other.may_read(1) && other.may_read(0));
+        stuck.release(41);
+        assert!(other.may_read(1) && permits.held_used() == 21);
+        drop(other);
+        assert_eq!(permits.held_used(), 0);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::*;
 struct Alone {
     records: usize,
     bytes: usize,
+    held: usize,
 }
 
 impl Room for Alone {
@@ -27,6 +28,12 @@ impl Room for Alone {
     fn may_read(&mut self, held: usize) -> bool {
         held == 0 || self.bytes < 100
     }
+    fn hold(&mut self, bytes: usize) {
+        self.held += bytes;
+    }
+    fn release(&mut self, bytes: usize) {
+        self.held -= bytes;
+    }
 }
 
 /// A partition in epoch 1, and the room it works in.
@@ -39,7 +46,7 @@ impl Bench {
     fn new(order: Order, records: usize) -> Self {
         let bounds = Bounds { window: 4, commit_span: 4 };
         let partition = Partition::new(Epoch(1), NextOffset(0), order, bounds);
-        Self { partition, room: Alone { records, bytes: 0 } }
+        Self { partition, room: Alone { records, bytes: 0, held: 0 } }
     }
 
     fn say(&mut self, event: Event<&'static str>) -> Vec<Command> {
@@ -236,4 +243,37 @@ fn closing_gives_all_room_back() {
     bench.panicked(1);
     bench.partition.close(&mut bench.room);
     assert_eq!((bench.room.records, bench.room.bytes), (3, 0));
+}
+
+#[test]
+fn in_transactions_outcomes_that_wait_count_as_held_and_not_against_the_window() {
+    let mut bench = Bench::new(Order::None, 10);
+    bench.partition = Partition::new(Epoch(1), NextOffset(0), Order::None, Bounds { window: 2, commit_span: 4 });
+    bench.partition = bench.partition.transactional();
+    bench.read(&["a", "b"]);
+    assert_eq!(bench.partition.may_read(&mut bench.room), 0);
+    bench.say(Event::Held { seq: Seq(1), bytes: 10 });
+    assert_eq!(bench.partition.may_read(&mut bench.room), 1);
+    assert_eq!((bench.room.bytes, bench.room.held), (1, 11));
+    bench.say(Event::Undelivered(Seq(1)));
+    assert_eq!((bench.room.bytes, bench.room.held), (2, 0));
+    bench.say(Event::Held { seq: Seq(1), bytes: 5 });
+    bench.say(Event::Held { seq: Seq(0), bytes: 5 });
+    bench.say(Event::Acked(Seq(0)));
+    bench.say(Event::Acked(Seq(1)));
+    assert_eq!((bench.room.bytes, bench.room.held), (0, 0));
+}
+
+#[test]
+fn in_transactions_a_drain_does_not_wait_for_what_cannot_be_stored_any_more() {
+    let mut bench = Bench::new(Order::Key, 10);
+    bench.partition = bench.partition.transactional();
+    bench.read(&["a", "b", "a", "c"]);
+    bench.say(Event::Held { seq: Seq(3), bytes: 1 });
+    assert_eq!(bench.say(Event::Drain), []);
+    bench.say(Event::Held { seq: Seq(0), bytes: 1 });
+    bench.say(Event::Held { seq: Seq(1), bytes: 1 });
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [Command::Commit(NextOffset(1))]);
+    // Number 2 waits for its turn and never gets it: number 3 is not stored in this epoch.
+    assert_eq!(bench.say(Event::Acked(Seq(1))), [Command::Commit(NextOffset(2)), Command::Drained]);
 }
