@@ -17,7 +17,8 @@ use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::source::{Assigned, KafkaSource, Marks, Owners};
+use super::holdings::Holdings;
+use super::source::{Assigned, KafkaSource, Owners};
 use super::start::{Beginning, Log, begin};
 use super::status::{Heartbeat, Status};
 use crate::config::settings::Start;
@@ -37,18 +38,11 @@ const ASK_IN_ALL: Duration = Duration::from_secs(30);
 /// The consumer client.
 pub type Client = BaseConsumer<Assignment>;
 
-struct Held {
-    epoch: Epoch,
-    marks: Arc<Marks>,
-}
-
 #[derive(Default)]
 struct State {
     /// One queue per partition for the life of the client, held or not.
     sources: HashMap<Partition, Arc<KafkaSource<Assignment>>>,
-    held: HashMap<Partition, Held>,
-    /// What the brokers have confirmed.
-    committed: HashMap<Partition, NextOffset>,
+    holdings: Holdings,
     failure: Option<String>,
 }
 
@@ -105,9 +99,7 @@ impl Assignment {
 
     /// Gives a partition a new owner epoch that starts at what is finished. For an owner that died or left the log.
     pub fn resume(&self, client: &Client, partition: Partition, epoch: Epoch) -> Result<(), KafkaError> {
-        let Some(safe) = self.state().held.get(&partition).filter(|h| h.epoch == epoch).map(|h| h.marks.safe()) else {
-            return Ok(());
-        };
+        let Some(safe) = self.state().holdings.marks(partition, epoch).map(|marks| marks.safe()) else { return Ok(()) };
         let log = self.log(client, partition)?;
         let beginning = begin(Some(safe), log, self.rules.start);
         let offset = rdkafka::Offset::Offset(beginning.at.0);
@@ -119,7 +111,7 @@ impl Assignment {
 
     /// Ends every epoch: owners finish what runs, it is committed, nothing is held.
     pub fn release_all(&self, client: &Client, lost: bool) {
-        let held: Vec<Partition> = self.state().held.keys().copied().collect();
+        let held = self.state().holdings.partitions();
         self.release(client, &held, lost);
     }
 
@@ -148,7 +140,7 @@ impl Assignment {
             self.report(partition, beginning);
             self.hand_over(partition, beginning);
         }
-        let total = self.state().held.len();
+        let total = self.state().holdings.len();
         self.status.joined(total);
         self.events.assigned(&partitions, total);
         Ok(())
@@ -181,7 +173,7 @@ impl Assignment {
             let entry = committed.find_partition(&self.rules.topic, partition.0);
             let next = entry.and_then(|e| e.offset().to_raw()).filter(|raw| *raw >= 0).map(NextOffset);
             if let Some(next) = next {
-                self.state().committed.insert(*partition, next);
+                self.state().holdings.confirm(*partition, next);
             }
             beginnings.push((*partition, begin(next, self.log(client, *partition)?, self.rules.start)));
         }
@@ -215,16 +207,9 @@ impl Assignment {
 
     fn hand_over(&self, partition: Partition, beginning: Beginning) {
         let epoch = new_epoch();
-        let marks = Arc::new(Marks::new(beginning.at));
         let mut state = self.state();
         let Some(source) = state.sources.get(&partition).cloned() else { return };
-        if let Some(before) = state.held.insert(partition, Held { epoch, marks: marks.clone() }) {
-            before.marks.end();
-        }
-        if beginning.commit {
-            // Differs from what the next commit finds, so the position is committed at once.
-            state.committed.remove(&partition);
-        }
+        let marks = state.holdings.take(partition, epoch, beginning.at, beginning.commit);
         drop(state);
         source.hand_to(epoch);
         self.owners.assign(Assigned { partition, epoch, start: beginning.at, source, marks });
@@ -232,30 +217,22 @@ impl Assignment {
 
     /// Ends the owners' epochs; what they have finished is committed unless the group has given the partitions away already.
     fn release(&self, client: &Client, partitions: &[Partition], lost: bool) {
-        let held: Vec<(Partition, Epoch)> = {
-            let state = self.state();
-            partitions.iter().filter_map(|p| state.held.get(p).map(|h| (*p, h.epoch))).collect()
-        };
+        let held = self.state().holdings.epochs(partitions);
         if !lost {
             self.drain(&held);
         }
         let mut finished = Vec::new();
         let mut state = self.state();
-        for (partition, epoch) in &held {
+        for (partition, _) in &held {
             if let Some(source) = state.sources.get(partition) {
                 source.hand_to(Epoch(0));
             }
-            if let Some(held) = state.held.remove(partition) {
-                held.marks.end();
-                let safe = held.marks.safe();
-                if !lost && state.committed.get(partition) != Some(&safe) {
-                    finished.push((*partition, safe));
-                }
+            if let Some((epoch, due)) = state.holdings.release(*partition, lost) {
+                finished.extend(due.map(|next| (*partition, next)));
+                self.owners.end(*partition, epoch);
             }
-            state.committed.remove(partition);
-            self.owners.end(*partition, *epoch);
         }
-        let left = state.held.len();
+        let left = state.holdings.len();
         drop(state);
         if !finished.is_empty() {
             match self.list(&finished).and_then(|list| client.commit(&list, CommitMode::Sync)) {
@@ -303,8 +280,8 @@ impl ClientContext for Assignment {
         self.status.consumer(&statistics, &self.rules.topic);
         let state = self.state();
         for (partition, high) in Status::high_watermarks(&statistics, &self.rules.topic) {
-            if let Some(held) = state.held.get(&partition) {
-                self.events.partition(partition).set_lag((high - held.marks.safe().0).max(0).unsigned_abs());
+            if let Some(marks) = state.holdings.marks_now(partition) {
+                self.events.partition(partition).set_lag((high - marks.safe().0).max(0).unsigned_abs());
             }
         }
     }

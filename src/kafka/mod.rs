@@ -4,6 +4,7 @@ pub mod assignment;
 pub mod client;
 pub mod consumer;
 pub mod dead_letter;
+pub mod holdings;
 pub mod offsets;
 pub mod order;
 pub mod outcome;

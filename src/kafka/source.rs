@@ -4,7 +4,6 @@
 //! takes the lock for the length of one batch, so that a reader of an old epoch can never take a record from the new one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use tokio::sync::Notify;
 
+use super::holdings::Marks;
 use crate::record::{Epoch, Header, Headers, NextOffset, Offset, Partition, Record};
 
 /// Large records are read a few at a time, so that the room they take is seen before more are read.
@@ -137,53 +137,6 @@ fn headers(message: &BorrowedMessage<'_>) -> (Headers, usize) {
         }
     }
     (read, unreadable)
-}
-
-/// What a reader publishes for the committer: written on its worker, read on the consumer's thread.
-#[derive(Debug)]
-pub struct Marks {
-    safe: AtomicI64,
-    idle_at_end: AtomicBool,
-    over: AtomicBool,
-}
-
-impl Marks {
-    /// Nothing finished yet.
-    pub fn new(start: NextOffset) -> Self {
-        Self { safe: AtomicI64::new(start.0), idle_at_end: AtomicBool::new(false), over: AtomicBool::new(false) }
-    }
-
-    /// Everything below is finished.
-    pub fn set_safe(&self, next: NextOffset) {
-        self.safe.store(next.0, SeqCst);
-    }
-
-    /// What may be committed.
-    pub fn safe(&self) -> NextOffset {
-        NextOffset(self.safe.load(SeqCst))
-    }
-
-    /// True while the log was read to its end and nothing is held: the position past control records is worth asking for.
-    pub fn set_idle_at_end(&self, idle: bool) {
-        self.idle_at_end.store(idle, SeqCst);
-    }
-
-    /// As last set.
-    pub fn idle_at_end(&self) -> bool {
-        self.idle_at_end.load(SeqCst)
-    }
-}
-
-impl Marks {
-    /// The epoch is over: its results are dropped wherever they are met.
-    pub fn end(&self) {
-        self.over.store(true, SeqCst);
-    }
-
-    /// True once the epoch is over.
-    pub fn is_over(&self) -> bool {
-        self.over.load(SeqCst)
-    }
 }
 
 /// A partition given to an owner.

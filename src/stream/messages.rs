@@ -6,10 +6,10 @@ use bytes::Bytes;
 use millrace_actors::{ItemId, Recipient};
 
 use crate::kafka::dead_letter::Keep;
+use crate::kafka::holdings::Marks;
 use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::Outcome;
 use crate::kafka::sink::{Letter, Settlements, Ticket};
-use crate::kafka::source::Marks;
 use crate::record::{Epoch, Message, Partition, Record};
 
 /// One life of an owner, as those see it who hold its records.

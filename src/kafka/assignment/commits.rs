@@ -8,7 +8,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::{Assignment, Client};
-use crate::record::{Epoch, NextOffset, Partition};
+use crate::record::{NextOffset, Partition};
 
 /// Commits on a thread of its own: the client library tells the end of a commit only to one who waits for it, and whoever
 /// waits cannot answer rebalances.
@@ -45,17 +45,12 @@ impl Committer {
 impl Assignment {
     /// Positions that owners have finished and that the brokers have not confirmed.
     fn due(&self) -> Vec<(Partition, NextOffset)> {
-        let state = self.state();
-        let safe = state.held.iter().map(|(partition, held)| (*partition, held.marks.safe()));
-        safe.filter(|(partition, safe)| state.committed.get(partition) != Some(safe)).collect()
+        self.state().holdings.due()
     }
 
     /// Tells owners that are idle at the end of the log how far it reaches past control records.
     pub fn ask_ends(&self, client: &Client) {
-        let idle: Vec<(Partition, Epoch)> = {
-            let state = self.state();
-            state.held.iter().filter(|(_, h)| h.marks.idle_at_end()).map(|(p, h)| (*p, h.epoch)).collect()
-        };
+        let idle = self.state().holdings.idle_at_end();
         if idle.is_empty() {
             return;
         }
@@ -77,14 +72,11 @@ impl Assignment {
     }
 
     /// The brokers have answered a commit. What failed is found due again.
-    fn answered(&self, result: KafkaResult<()>, mut positions: Vec<(Partition, NextOffset)>) {
+    fn answered(&self, result: KafkaResult<()>, positions: Vec<(Partition, NextOffset)>) {
         if let Err(error) = result {
             return self.events.commit_failed(&names(&positions), &error);
         }
-        let mut state = self.state();
-        positions.retain(|(partition, _)| state.held.contains_key(partition));
-        state.committed.extend(positions.iter().copied());
-        drop(state);
+        let positions = self.state().holdings.confirm_held(positions);
         self.events.committed(&positions);
     }
 }
