@@ -120,6 +120,7 @@ pub(super) fn size(bytes: usize) -> String {
 fn delivery(delivery: Delivery) -> &'static str {
     match delivery {
         Delivery::AtLeastOnce => "at_least_once",
+        Delivery::ExactlyOnce => "exactly_once",
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::reader::Reader;
-use super::settings::{Assignment, Deployment, Kafka, Start};
+use super::settings::{Assignment, Deployment, Kafka, Start, Transaction};
 use super::{properties, security};
 
 const LONGEST_TOPIC: usize = 249;
@@ -41,10 +43,29 @@ pub(super) fn read(
             &[("cooperative-sticky", Assignment::CooperativeSticky), ("range", Assignment::Range)],
         ),
         commit_interval: reader.duration("kafka.commit_interval", Duration::from_millis(10)..=Duration::from_secs(5)),
+        transaction: transaction(reader),
         security: security::read(reader, notices),
         consumer_properties: properties::client(reader, "consumer"),
         producer_properties: properties::client(reader, "producer"),
     }
+}
+
+fn transaction(reader: &mut Reader<'_>) -> Transaction {
+    let millis = Duration::from_millis;
+    let transaction = Transaction {
+        interval: reader.duration("kafka.transaction.interval", millis(1)..=millis(60_000)),
+        records: reader.number("kafka.transaction.records", 1..=1_000_000) as usize,
+        timeout: reader.duration("kafka.transaction.timeout", millis(1000)..=millis(900_000)),
+        instance: reader.text("kafka.transaction.instance").unwrap_or_else(|| Uuid::new_v4().simple().to_string()),
+    };
+    if transaction.interval * 2 > transaction.timeout {
+        reader.fault(
+            "kafka.transaction.interval",
+            "is more than half of kafka.transaction.timeout: brokers would abort transactions that are well",
+            "make it shorter, or the timeout longer",
+        );
+    }
+    transaction
 }
 
 fn brokers(reader: &mut Reader<'_>, deployment_failed: bool) -> String {

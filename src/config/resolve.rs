@@ -38,7 +38,6 @@ pub(super) struct Given<'a> {
 /// Reads everything. What it returns is only good if no fault was noted.
 pub(super) fn settings(reader: &mut Reader<'_>, given: &Given<'_>, notices: &mut Vec<String>) -> Settings {
     let deployment = deployment(reader, given.file.clone());
-    later(reader, "delivery", "exactly_once", "at_least_once");
     let protocol = reader.choice(
         "protocol",
         &[
@@ -74,7 +73,8 @@ pub(super) fn settings(reader: &mut Reader<'_>, given: &Given<'_>, notices: &mut
         _ => reader.number("threads", 1..=1024) as usize,
     };
     Settings {
-        delivery: Delivery::AtLeastOnce,
+        delivery: reader
+            .choice("delivery", &[("at_least_once", Delivery::AtLeastOnce), ("exactly_once", Delivery::ExactlyOnce)]),
         order: reader.choice("order", &[("key", Order::Key), ("partition", Order::Partition), ("none", Order::None)]),
         protocol,
         transport,
@@ -92,16 +92,6 @@ pub(super) fn settings(reader: &mut Reader<'_>, given: &Given<'_>, notices: &mut
         },
         log: log(reader, given.terminal),
         deployment,
-    }
-}
-
-/// An option of which only one choice is in this version.
-fn later(reader: &mut Reader<'_>, key: &str, later: &str, now: &'static str) {
-    match reader.text(key) {
-        Some(text) if text.eq_ignore_ascii_case(later) => {
-            reader.fault(key, format!("{later} is not in this version"), format!("use {now}"));
-        }
-        _ => reader.choice(key, &[(now, ())]),
     }
 }
 
@@ -165,6 +155,7 @@ fn limits(
         in_flight_bytes: reader.size("limits.in_flight_bytes", 1..=1 << 40),
         window: reader.number("limits.window", 1..=10_000_000) as usize,
         commit_span: reader.number("limits.commit_span", 1..=100_000_000) as usize,
+        held_bytes: reader.size("limits.held_bytes", 1 << 20..=1 << 40),
         prefetch_bytes: reader.size("limits.prefetch_bytes", 64 << 10..=LARGEST),
         request_bytes: reader.size("limits.request_bytes", 1..=LARGEST_MESSAGE),
         reply_bytes: reader.size("limits.reply_bytes", 1..=LARGEST_MESSAGE),

@@ -50,6 +50,8 @@ pub struct Settings {
 pub enum Delivery {
     /// Every record has an outcome; after a crash some have it twice.
     AtLeastOnce,
+    /// Outcomes and offsets are written in transactions: readers of committed records see each outcome once.
+    ExactlyOnce,
 }
 
 /// What order outputs keep.
@@ -141,12 +143,27 @@ pub struct Kafka {
     pub assignment: Assignment,
     /// Time between commits.
     pub commit_interval: Duration,
+    /// Transactions, where delivery is exactly once.
+    pub transaction: Transaction,
     /// Security of the connections, as librdkafka properties; secret values are marked.
     pub security: Vec<(String, Secret)>,
     /// Further librdkafka properties of the consumer, checked against those the service owns.
     pub consumer_properties: BTreeMap<String, String>,
     /// The same of the producer.
     pub producer_properties: BTreeMap<String, String>,
+}
+
+/// Transactions of exactly once.
+#[derive(Clone, Debug)]
+pub struct Transaction {
+    /// Time from the begin of a transaction to its commit.
+    pub interval: Duration,
+    /// Outcomes after which it is committed earlier.
+    pub records: usize,
+    /// After this time the brokers abort it.
+    pub timeout: Duration,
+    /// Name of this process among those of its group, unique; the transactional id is `<group>.<instance>`.
+    pub instance: String,
 }
 
 /// Where to start without a usable committed offset.
@@ -178,6 +195,8 @@ pub struct Limits {
     pub window: usize,
     /// Finished records past the oldest unfinished one, per partition.
     pub commit_span: usize,
+    /// Bytes of records and outcomes that wait for a transaction, in the process.
+    pub held_bytes: usize,
     /// Bytes read ahead by the client library, per partition.
     pub prefetch_bytes: usize,
     /// Largest value of a record that is sent to a model.

@@ -28,6 +28,8 @@ pub struct Metrics {
     pub in_flight_records: IntGauge,
     /// Bytes of records dispatched and not acknowledged.
     pub in_flight_bytes: IntGauge,
+    /// Bytes of records and outcomes that wait for a transaction.
+    pub held_bytes: IntGauge,
     /// Results of an old epoch that were dropped.
     pub late_results_dropped: IntCounter,
     /// Records handed to the producer and not acknowledged.
@@ -36,6 +38,9 @@ pub struct Metrics {
     pub assigned_partitions: IntGauge,
     pub(super) commits_ok: IntCounter,
     pub(super) commits_failed: IntCounter,
+    pub(super) transactions_committed: IntCounter,
+    pub(super) transactions_aborted: IntCounter,
+    pub(super) transactions_renewed: IntCounter,
     pub(super) assignments: IntCounter,
     pub(super) revocations: IntCounter,
     pub(super) losses: IntCounter,
@@ -63,12 +68,14 @@ impl Metrics {
         let make = Make(registry);
         make.gauge(&names::IN_FLIGHT_RECORDS_LIMIT)?.set(limits.in_flight_records as i64);
         make.gauge(&names::IN_FLIGHT_BYTES_LIMIT)?.set(limits.in_flight_bytes as i64);
+        make.gauge(&names::HELD_BYTES_LIMIT)?.set(limits.held_bytes as i64);
         make.gauge(&names::WINDOW_RECORDS_LIMIT)?.set(limits.window as i64);
         make.gauge(&names::COMMIT_SPAN_RECORDS_LIMIT)?.set(limits.commit_span as i64);
         make.gauges(&names::BUILD_INFO)?.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
 
         let outcomes = make.counters(&names::OUTCOMES)?;
         let commits = make.counters(&names::COMMITS)?;
+        let transactions = make.counters(&names::TRANSACTIONS)?;
         let rebalances = make.counters(&names::REBALANCES)?;
         let kafka_errors = make.counters(&names::KAFKA_ERRORS)?;
         let dead_letters = make.counters(&names::DEAD_LETTERS)?;
@@ -85,11 +92,15 @@ impl Metrics {
             skipped: outcomes.with_label_values(&["skipped"]),
             in_flight_records: make.gauge(&names::IN_FLIGHT_RECORDS)?,
             in_flight_bytes: make.gauge(&names::IN_FLIGHT_BYTES)?,
+            held_bytes: make.gauge(&names::HELD_BYTES)?,
             late_results_dropped: make.counter(&names::LATE_RESULTS_DROPPED)?,
             produce_queue: make.gauge(&names::PRODUCE_QUEUE)?,
             assigned_partitions: make.gauge(&names::ASSIGNED_PARTITIONS)?,
             commits_ok: commits.with_label_values(&["ok"]),
             commits_failed: commits.with_label_values(&["failed"]),
+            transactions_committed: transactions.with_label_values(&["committed"]),
+            transactions_aborted: transactions.with_label_values(&["aborted"]),
+            transactions_renewed: transactions.with_label_values(&["renewed"]),
             assignments: rebalances.with_label_values(&["assigned"]),
             revocations: rebalances.with_label_values(&["revoked"]),
             losses: rebalances.with_label_values(&["lost"]),

@@ -53,6 +53,7 @@ struct Limiters {
     consumer_error: Limiter,
     producer_error: Limiter,
     commit_failed: Limiter,
+    transaction_failed: Limiter,
     mixed_assignors: Limiter,
     shadow_skipped: Limiter,
 }

@@ -50,6 +50,8 @@ metrics! {
     IN_FLIGHT_RECORDS_LIMIT = "millrace_in_flight_records_limit" Gauge [] "Bound of millrace_in_flight_records.";
     IN_FLIGHT_BYTES = "millrace_in_flight_bytes" Gauge [] "Bytes of records dispatched and not acknowledged.";
     IN_FLIGHT_BYTES_LIMIT = "millrace_in_flight_bytes_limit" Gauge [] "Bound of millrace_in_flight_bytes.";
+    HELD_BYTES = "millrace_held_bytes" Gauge [] "Bytes of records and outcomes that wait for a transaction.";
+    HELD_BYTES_LIMIT = "millrace_held_bytes_limit" Gauge [] "Bound of millrace_held_bytes.";
     WINDOW_RECORDS = "millrace_window_records" Gauge ["partition"] "Records read and not finished.";
     WINDOW_RECORDS_LIMIT = "millrace_window_records_limit" Gauge [] "Bound of millrace_window_records, per partition.";
     COMMIT_SPAN_RECORDS = "millrace_commit_span_records" Gauge ["partition"] "Finished records past the oldest unfinished one.";
@@ -58,6 +60,7 @@ metrics! {
     LAG = "millrace_lag" Gauge ["partition"] "Records between the committed offset and the end of the partition; absent until known.";
     COMMITTED_OFFSET = "millrace_committed_offset" Gauge ["partition"] "Committed offset; absent until known.";
     COMMITS = "millrace_commits_total" Counter ["result"] "Commits of offsets by result.";
+    TRANSACTIONS = "millrace_transactions_total" Counter ["result"] "Transactions by result: committed, aborted, or renewed where the client had to be made anew to learn it.";
     ASSIGNED_PARTITIONS = "millrace_assigned_partitions" Gauge [] "Partitions of the input topic that this process reads.";
     REBALANCES = "millrace_rebalances_total" Counter ["kind"] "Changes of the assignment by kind.";
     LOST_POSITIONS = "millrace_lost_positions_total" Counter [] "Offsets that retention removed before they were read.";

@@ -91,6 +91,29 @@ impl Events {
         }
     }
 
+    /// A transaction is committed.
+    pub fn transaction_committed(&self) {
+        self.transactions_committed.inc();
+    }
+
+    /// A transaction is aborted; what was in it is written again.
+    pub fn transaction_aborted(&self) {
+        self.transactions_aborted.inc();
+    }
+
+    /// The client of the transactions is made anew, to learn how the last one ended.
+    pub fn transaction_client_renewed(&self) {
+        self.transactions_renewed.inc();
+    }
+
+    /// A step of a transaction failed. What follows is decided by the machine; nothing is lost.
+    pub fn transaction_failed(&self, step: &'static str, error: &dyn Display) {
+        self.producer_errors.inc();
+        if let Some(suppressed) = self.0.limits.transaction_failed.pass(Instant::now()) {
+            warn!(self.0.log, "transaction failed"; "step" => step, "error" => %error, "suppressed" => suppressed);
+        }
+    }
+
     /// A client reported an error that it goes on after.
     pub fn client_error(&self, client: Client, error: &dyn Display) {
         let (counter, limiter) = match client {

@@ -26,6 +26,7 @@ fn limits() -> Limits {
         in_flight_records: 1000,
         in_flight_bytes: 64 << 20,
         window: 2000,
+        held_bytes: 5,
         commit_span: 10_000,
         prefetch_bytes: 8 << 20,
         request_bytes: 1 << 20,

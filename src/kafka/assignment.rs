@@ -21,6 +21,7 @@ use super::holdings::Holdings;
 use super::source::{Assigned, KafkaSource, Owners};
 use super::start::{Beginning, Log, begin};
 use super::status::{Heartbeat, Status};
+use super::transactor::Transactor;
 use crate::config::settings::Start;
 use crate::events::{Client as Which, Events};
 use crate::record::{Epoch, NextOffset, Partition};
@@ -32,6 +33,8 @@ use self::commits::names;
 
 /// One request to the brokers about a position.
 const ASK: Duration = Duration::from_secs(5);
+/// At a revoke, a transaction gets this long to end; what it holds is aborted otherwise.
+const SETTLE: Duration = Duration::from_secs(3);
 /// Requests about positions are repeated so long before the client is given up.
 const ASK_IN_ALL: Duration = Duration::from_secs(30);
 
@@ -61,6 +64,7 @@ pub struct Assignment {
     rules: Rules,
     owners: Arc<dyn Owners>,
     events: Events,
+    transactor: Option<Arc<Transactor>>,
     status: Arc<Status>,
     heartbeat: Heartbeat,
     client: OnceLock<Weak<Client>>,
@@ -80,16 +84,20 @@ impl Assignment {
         rules: Rules,
         owners: Arc<dyn Owners>,
         events: Events,
+        transactor: Option<Arc<Transactor>>,
         status: Arc<Status>,
         heartbeat: Heartbeat,
     ) -> Self {
-        Self { rules, owners, events, status, heartbeat, client: OnceLock::new(), state: Mutex::default() }
+        Self { rules, owners, events, transactor, status, heartbeat, client: OnceLock::new(), state: Mutex::default() }
     }
 
     /// Tells the context its client, which only exists after it.
     pub fn belongs_to(&self, client: &Arc<Client>) {
         // Set once, right after the client was made.
         let _already_set = self.client.set(Arc::downgrade(client));
+        if let Some(transactor) = &self.transactor {
+            transactor.member(Arc::downgrade(client));
+        }
     }
 
     /// Why the client cannot go on, if so.
@@ -100,8 +108,18 @@ impl Assignment {
     /// Gives a partition a new owner epoch that starts at what is finished. For an owner that died or left the log.
     pub fn resume(&self, client: &Client, partition: Partition, epoch: Epoch) -> Result<(), KafkaError> {
         let Some(safe) = self.state().holdings.marks(partition, epoch).map(|marks| marks.safe()) else { return Ok(()) };
-        let log = self.log(client, partition)?;
-        let beginning = begin(Some(safe), log, self.rules.start);
+        let beginning = match &self.transactor {
+            None => begin(Some(safe), self.log(client, partition)?, self.rules.start),
+            Some(transactor) => {
+                // Only once nothing of the old epoch can be committed any more it is known what was.
+                if !transactor.settle(&[(partition, epoch)], ASK, &self.heartbeat) {
+                    return Err(KafkaError::OffsetFetch(RDKafkaErrorCode::UnstableOffsetCommit));
+                }
+                let asked = self.try_beginnings(client, &[partition])?;
+                let Some((_, beginning)) = asked.into_iter().next() else { return Ok(()) };
+                beginning
+            }
+        };
         let offset = rdkafka::Offset::Offset(beginning.at.0);
         client.seek(&self.rules.topic, partition.0, offset, ASK)?;
         self.report(partition, beginning);
@@ -212,6 +230,9 @@ impl Assignment {
         let marks = state.holdings.take(partition, epoch, beginning.at, beginning.commit);
         drop(state);
         source.hand_to(epoch);
+        if let Some(transactor) = &self.transactor {
+            transactor.assigned(partition, epoch, beginning.at, beginning.commit, marks.clone());
+        }
         self.owners.assign(Assigned { partition, epoch, start: beginning.at, source, marks });
     }
 
@@ -220,7 +241,11 @@ impl Assignment {
         let held = self.state().holdings.epochs(partitions);
         if !lost {
             self.drain(&held);
+            if let Some(transactor) = &self.transactor {
+                transactor.settle(&held, SETTLE, &self.heartbeat);
+            }
         }
+        let fence = self.transactor.as_ref().map(|transactor| transactor.fence());
         let mut finished = Vec::new();
         let mut state = self.state();
         for (partition, _) in &held {
@@ -234,7 +259,10 @@ impl Assignment {
         }
         let left = state.holdings.len();
         drop(state);
-        if !finished.is_empty() {
+        drop(fence);
+        if let Some(transactor) = &self.transactor {
+            transactor.gone(&held);
+        } else if !finished.is_empty() {
             match self.list(&finished).and_then(|list| client.commit(&list, CommitMode::Sync)) {
                 Ok(()) => self.events.committed(&finished),
                 Err(error) => self.events.commit_failed(&names(&finished), &error),

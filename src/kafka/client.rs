@@ -9,7 +9,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
 
-use crate::config::settings::{Assignment, Settings};
+use crate::config::settings::{Assignment, Delivery, Settings};
 
 /// Largest response that one fetch may bring, unless a single batch is larger.
 const FETCH_BYTES: usize = 8 << 20;
@@ -89,6 +89,17 @@ pub fn producer_config(settings: &Settings) -> ClientConfig {
     config
 }
 
+/// Settings of the producer of transactions.
+pub fn transaction_config(settings: &Settings) -> ClientConfig {
+    let (kafka, timeout) = (&settings.kafka, settings.kafka.transaction.timeout.as_millis().to_string());
+    let mut config = producer_config(settings);
+    config.set("transactional.id", format!("{}.{}", kafka.group_id, kafka.transaction.instance));
+    config.set("transaction.timeout.ms", &timeout);
+    // What is not delivered by then is not part of the transaction, which is aborted and written again in order.
+    config.set("message.timeout.ms", &timeout);
+    config
+}
+
 /// Settings of a client that asks for topics and makes them.
 pub fn admin_config(settings: &Settings) -> ClientConfig {
     common(settings)
@@ -115,7 +126,11 @@ pub fn verify(settings: &Settings) -> Vec<String> {
         config
     };
     let consumer = disconnected(consumer_config(settings)).create::<BaseConsumer>().err();
-    let producer = disconnected(producer_config(settings)).create::<BaseProducer>().err();
+    let producer = match settings.delivery {
+        Delivery::AtLeastOnce => producer_config(settings),
+        Delivery::ExactlyOnce => transaction_config(settings),
+    };
+    let producer = disconnected(producer).create::<BaseProducer>().err();
     let mut problems: Vec<String> = Vec::new();
     for (name, error) in [("consumer", consumer), ("producer", producer)] {
         if let Some(error) = error {

@@ -14,6 +14,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::assignment::{Assignment, Client, Committer, Rules};
 use super::source::Owners;
 use super::status::{Heartbeat, Status};
+use super::transactor::Transactor;
 use crate::events::{Client as Which, Events};
 use crate::record::{Epoch, Partition};
 
@@ -59,6 +60,8 @@ pub struct Setup {
     pub owners: Arc<dyn Owners>,
     /// Where happenings are told.
     pub events: Events,
+    /// The transactions that offsets are committed in, if they are.
+    pub transactor: Option<Arc<Transactor>>,
     /// What readiness asks.
     pub status: Arc<Status>,
     /// What the watchdog watches.
@@ -103,7 +106,7 @@ struct Resume {
 
 struct Running {
     client: Arc<Client>,
-    committer: Committer,
+    committer: Option<Committer>,
     resumes: Vec<Resume>,
     events: Events,
     group: String,
@@ -111,7 +114,7 @@ struct Running {
 
 impl Setup {
     fn run(self, asked: &mpsc::Receiver<Ask>) -> Ended {
-        let Self { config, rules, commit_interval, prepare, owners, events, status, heartbeat } = self;
+        let Self { config, rules, commit_interval, prepare, owners, events, transactor, status, heartbeat } = self;
         while let Err(why) = prepare() {
             heartbeat.beat();
             status.waits(why);
@@ -123,13 +126,16 @@ impl Setup {
         heartbeat.beat();
         let topic = rules.topic.clone();
         let group = config.get("group.id").unwrap_or_default().to_owned();
-        let context = Assignment::new(rules, owners, events.clone(), status.clone(), heartbeat.clone());
+        let in_transactions = transactor.is_some();
+        let context = Assignment::new(rules, owners, events.clone(), transactor, status.clone(), heartbeat.clone());
         let client: Arc<Client> = match config.create_with_context(context) {
             Ok(client) => Arc::new(client),
             Err(error) => return Ended::Failed(format!("the consumer could not be made: {error}")),
         };
         client.context().belongs_to(&client);
-        let committer = match Committer::start(client.clone()) {
+        // In transactions, offsets are part of them.
+        let committer = (!in_transactions).then(|| Committer::start(client.clone())).transpose();
+        let committer = match committer {
             Ok(committer) => committer,
             Err(error) => return Ended::Failed(format!("no thread for commits: {error}")),
         };
@@ -183,7 +189,9 @@ impl Running {
             if Instant::now() >= next_commit {
                 next_commit = Instant::now() + commit_interval;
                 self.client.context().ask_ends(&self.client);
-                self.committer.commit(self.client.context());
+                if let Some(committer) = &self.committer {
+                    committer.commit(self.client.context());
+                }
             }
         }
     }

@@ -17,3 +17,5 @@ pub mod start;
 pub mod status;
 pub mod topics;
 pub mod transaction;
+pub mod transactor;
+pub mod writer;

@@ -14,6 +14,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
+use rdkafka::util::IntoOpaque;
 
 use super::offsets::Seq;
 use super::outcome::OutRecord;
@@ -108,6 +109,7 @@ impl Settlements {
 }
 
 /// Travels through the client library with an outcome, so that its owner learns the end.
+#[derive(Clone)]
 pub struct Ticket {
     /// Whom to tell.
     pub settlements: Arc<Settlements>,
@@ -186,6 +188,29 @@ pub fn is_refusal(code: RDKafkaErrorCode) -> bool {
     matches!(code, MessageSizeTooLarge | InvalidMessage | InvalidMessageSize | InvalidRecord | InvalidTimestamp)
 }
 
+/// An outcome's record as the client library takes it.
+pub(super) fn base_record<O: IntoOpaque>(record: &OutRecord, opaque: O) -> BaseRecord<'_, [u8], [u8], O> {
+    let mut headers = OwnedHeaders::new_with_capacity(record.headers.0.len());
+    for header in &record.headers.0 {
+        headers = headers.insert(Header { key: &header.name, value: header.value.as_deref() });
+    }
+    let mut base = BaseRecord::with_opaque_to(&record.topic, opaque).headers(headers);
+    base.partition = record.partition;
+    base.key = record.key.as_deref();
+    base.payload = record.value.as_deref();
+    base
+}
+
+/// Lets no batch of several records be larger than `bytes`. False if none would be anyway.
+pub(super) fn smaller_batches(config: &mut ClientConfig, bytes: u64) -> bool {
+    let now = config.get("batch.size").and_then(|size| size.parse().ok()).unwrap_or(BATCH_SIZE);
+    let within = bytes.saturating_sub(BATCH_OVERHEAD).max(1);
+    if within < now {
+        config.set("batch.size", within.to_string());
+    }
+    within < now
+}
+
 /// The producer.
 pub struct Sink {
     client: RwLock<Arc<KafkaProducer>>,
@@ -223,15 +248,7 @@ impl Sink {
     /// Hands an outcome over. Never blocks.
     pub fn send(&self, record: &OutRecord, ticket: Box<Ticket>) -> Result<(), NotTaken> {
         let client = self.client();
-        let mut headers = OwnedHeaders::new_with_capacity(record.headers.0.len());
-        for header in &record.headers.0 {
-            headers = headers.insert(Header { key: &header.name, value: header.value.as_deref() });
-        }
-        let mut base = BaseRecord::<[u8], [u8], Box<Ticket>>::with_opaque_to(&record.topic, ticket).headers(headers);
-        base.partition = record.partition;
-        base.key = record.key.as_deref();
-        base.payload = record.value.as_deref();
-        client.send(base).map_err(|(error, base)| {
+        client.send(base_record(record, ticket)).map_err(|(error, base)| {
             match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown) {
                 RDKafkaErrorCode::QueueFull => NotTaken::Full(base.delivery_opaque),
                 code if is_refusal(code) => NotTaken::Refused(base.delivery_opaque, code),
@@ -255,10 +272,7 @@ impl Sink {
     /// that are well would be refused with one that is not.
     pub fn batches_within(&self, bytes: u64) {
         let mut config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let now = config.get("batch.size").and_then(|size| size.parse().ok()).unwrap_or(BATCH_SIZE);
-        let within = bytes.saturating_sub(BATCH_OVERHEAD).max(1);
-        if within < now {
-            config.set("batch.size", within.to_string());
+        if smaller_batches(&mut config, bytes) {
             self.reopen(config);
         }
     }

@@ -217,7 +217,7 @@ mod tests {
     use rdkafka::producer::DefaultProducerContext;
 
     use super::*;
-    use crate::config::settings::{Assignment, Start};
+    use crate::config::settings::{Assignment, Start, Transaction};
 
     fn topics(create_topics: bool) -> Kafka {
         Kafka {
@@ -232,6 +232,12 @@ mod tests {
             start: Start::Earliest,
             assignment: Assignment::CooperativeSticky,
             commit_interval: Duration::from_secs(5),
+            transaction: Transaction {
+                interval: Duration::from_millis(100),
+                records: 1000,
+                timeout: Duration::from_secs(10),
+                instance: "one".into(),
+            },
             security: Vec::new(),
             consumer_properties: std::collections::BTreeMap::new(),
             producer_properties: std::collections::BTreeMap::new(),

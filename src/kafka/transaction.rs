@@ -186,6 +186,8 @@ impl<T: Clone> Transactions<T> {
                 self.phase = Phase::Reading { asked: false };
                 self.rest(now);
             }
+            // What could not be written is known only here: without it the transaction would be committed all the same.
+            Event::OffsetsSent if self.spoilt => self.abort(commands),
             Event::OffsetsSent => {
                 self.phase = Phase::Committing;
                 commands.push(Command::Commit);

@@ -14,6 +14,7 @@ use crate::events::Events;
 use crate::kafka::assignment::Rules;
 use crate::kafka::consumer::{Ask, ConsumerThread, Ended as ThreadEnded, Prepare, Setup};
 use crate::kafka::status::{Heartbeat, Status};
+use crate::kafka::transactor::Transactor;
 use crate::record::{Epoch, Partition};
 
 /// An owner has no position any more.
@@ -49,6 +50,8 @@ pub struct Parts {
     pub directory: Arc<Directory>,
     /// Where happenings are told.
     pub events: Events,
+    /// The transactions that offsets are committed in, if they are.
+    pub transactor: Option<Arc<Transactor>>,
     /// What readiness asks.
     pub status: Arc<Status>,
     /// What the watchdog watches.
@@ -73,8 +76,19 @@ impl AssignmentActor {
     fn start(&mut self, address: ActorRef<Self>) -> std::io::Result<()> {
         self.generation += 1;
         let generation = self.generation;
-        let Parts { config, topic, start, drain, commit_interval, prepare, directory, events, status, heartbeat } =
-            self.parts.clone();
+        let Parts {
+            config,
+            topic,
+            start,
+            drain,
+            commit_interval,
+            prepare,
+            directory,
+            events,
+            transactor,
+            status,
+            heartbeat,
+        } = self.parts.clone();
         let setup = Setup {
             config,
             rules: Rules { topic, start, drain },
@@ -82,6 +96,7 @@ impl AssignmentActor {
             prepare,
             owners: directory,
             events,
+            transactor,
             status,
             heartbeat,
         };

@@ -25,6 +25,7 @@ use crate::kafka::source::{Assigned, ReadEnd};
 use crate::record::{Epoch, NextOffset, Partition, Record};
 
 mod dispatch;
+mod end;
 mod parts;
 mod settle;
 
@@ -125,7 +126,10 @@ impl ConsumerActor {
 
     fn assign(&mut self, assigned: Assigned, ctx: &mut Ctx<'_, Self>) {
         self.end_reign();
-        let machine = Machine::new(assigned.epoch, assigned.start, self.parts.order, self.parts.bounds);
+        let mut machine = Machine::new(assigned.epoch, assigned.start, self.parts.order, self.parts.bounds);
+        if self.parts.transactor.is_some() {
+            machine = machine.transactional();
+        }
         let link = Arc::new(Link {
             partition: self.partition,
             epoch: assigned.epoch,
@@ -226,12 +230,6 @@ impl ConsumerActor {
 
     fn ask_to_reread(&self, epoch: Option<Epoch>) {
         drop(self.parts.assignment.tell(Reread { partition: self.partition, epoch }));
-    }
-
-    fn show_idle(&self) {
-        if let Some(reign) = &self.reign {
-            reign.assigned.marks.set_idle_at_end(reign.at_end && reign.machine.unfinished() == 0);
-        }
     }
 
     /// Tells the machine what happened and carries out what it decides.
@@ -357,7 +355,7 @@ impl Receive<Life> for ConsumerActor {
                     self.end_reign();
                 }
             }
-            Life::Position(epoch, position) => self.step(epoch, Event::EndsAt(position), ctx),
+            Life::Position(epoch, position) => self.ends_at(epoch, position, ctx),
         }
     }
 }
@@ -366,6 +364,7 @@ impl Receive<Back> for ConsumerActor {
     fn receive(&mut self, back: Back, ctx: &mut Ctx<'_, Self>) {
         match back {
             Back::Enqueued(epoch, seq) => self.step(epoch, Event::Enqueued(seq), ctx),
+            Back::Held(epoch, seq, bytes) => self.step(epoch, Event::Held { seq, bytes }, ctx),
             Back::Lost { epoch, seq, panic } => {
                 let event = self.lost(seq, panic);
                 self.step(epoch, event, ctx);

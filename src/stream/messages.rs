@@ -37,6 +37,8 @@ impl std::fmt::Debug for Link {
 pub enum Back {
     /// The outcome was handed to the client library.
     Enqueued(Epoch, Seq),
+    /// The outcome, with so many bytes, waits for its transaction.
+    Held(Epoch, Seq, usize),
     /// Whoever held the record died, or gave it up. `panic` is set when it was at hand in a panic.
     Lost {
         /// Which life of the owner.
@@ -66,6 +68,11 @@ impl Guard {
         self.seq
     }
 
+    /// The partition of the record.
+    pub fn partition(&self) -> Option<Partition> {
+        self.link.as_ref().map(|link| link.partition)
+    }
+
     /// False once the owner's life is over: whatever comes of the record is late.
     pub fn is_current(&self) -> bool {
         self.link.as_ref().is_some_and(|link| !link.marks.is_over())
@@ -83,6 +90,13 @@ impl Guard {
         if let Some(link) = self.link.take() {
             // An owner that is gone has no use for it: its next life reads the record again.
             drop(link.back.tell(Back::Enqueued(link.epoch, self.seq)));
+        }
+    }
+
+    /// The outcome, with so many bytes, waits for its transaction, whose end is told.
+    pub fn held(mut self, bytes: usize) {
+        if let Some(link) = self.link.take() {
+            drop(link.back.tell(Back::Held(link.epoch, self.seq, bytes)));
         }
     }
 

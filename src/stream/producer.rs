@@ -16,7 +16,10 @@ use crate::events::Events;
 use crate::kafka::dead_letter;
 use crate::kafka::outcome::{OutRecord, Outcome, placement};
 use crate::kafka::output::Answers;
-use crate::kafka::sink::{Letter, NotTaken, Settled, Sink, Ticket};
+use crate::kafka::sink::{Letter, NotTaken, Settled, Ticket};
+use crate::kafka::transactor::{Outgoing, Transactor};
+use crate::kafka::writer::Writer;
+use crate::record::NextOffset;
 
 /// Before the client library is asked again whether it has room.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -33,8 +36,8 @@ pub struct Partitions {
 /// What a ProducerActor works with.
 #[derive(Clone)]
 pub struct Parts {
-    /// The client.
-    pub sink: Arc<Sink>,
+    /// The way to the brokers.
+    pub writer: Writer,
     /// For answers.
     pub output_topic: Arc<str>,
     /// For records without an answer.
@@ -51,6 +54,8 @@ pub struct Parts {
 struct Pending {
     record: OutRecord,
     ticket: Box<Ticket>,
+    /// The offset after the record's.
+    next: NextOffset,
     guard: Guard,
     item: ItemId,
     /// Its place in the mailbox, so that what is pending stays bounded.
@@ -100,7 +105,14 @@ impl ProducerActor {
 
     /// Hands an outcome over. What cannot be taken now comes back, to be kept first in line.
     fn send(&self, mut pending: Pending) -> Option<Pending> {
-        match self.parts.sink.send(&pending.record, pending.ticket) {
+        let sink = match &self.parts.writer {
+            Writer::AtOnce(sink) => sink,
+            Writer::InTransactions(transactor) => {
+                hand_over(transactor, pending.guard, *pending.ticket, pending.next, Some(pending.record));
+                return None;
+            }
+        };
+        match sink.send(&pending.record, pending.ticket) {
             Ok(()) => {
                 pending.guard.enqueued();
                 None
@@ -149,6 +161,15 @@ impl ProducerActor {
     }
 }
 
+/// The outcome waits for its transaction from now on.
+fn hand_over(transactor: &Transactor, guard: Guard, ticket: Ticket, next: NextOffset, record: Option<OutRecord>) {
+    let Some(partition) = guard.partition() else { return };
+    let outgoing = Outgoing { partition, next, record, ticket };
+    let bytes = outgoing.bytes();
+    transactor.offer(outgoing);
+    guard.held(bytes);
+}
+
 fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
 }
@@ -165,7 +186,7 @@ impl Actor for ProducerActor {
     }
 
     fn observe(&self) -> serde_json::Value {
-        serde_json::json!({"pending": self.pending.len(), "unsettled_in_client": self.parts.sink.unsettled()})
+        serde_json::json!({"pending": self.pending.len(), "unsettled_in_client": self.parts.writer.unsettled()})
     }
 }
 
@@ -178,15 +199,22 @@ impl Receive<Finished> for ProducerActor {
         let item = item(&finished.record);
         ctx.at_hand(item);
         let Some((record, letter)) = self.record(&finished) else {
-            // Nothing is written, so it is settled as soon as it comes.
-            if let Some(ticket) = finished.guard.ticket(Letter::Nothing) {
-                finished.guard.enqueued();
-                ticket.settle(Settled::Acked);
+            let Some(ticket) = finished.guard.ticket(Letter::Nothing) else { return };
+            match &self.parts.writer {
+                // Nothing is written, so it is settled as soon as it comes.
+                Writer::AtOnce(_) => {
+                    finished.guard.enqueued();
+                    ticket.settle(Settled::Acked);
+                }
+                Writer::InTransactions(transactor) => {
+                    hand_over(transactor, finished.guard, *ticket, finished.record.offset.next(), None);
+                }
             }
             return;
         };
         let Some(ticket) = finished.guard.ticket(letter) else { return };
-        let pending = Pending { record, ticket, guard: finished.guard, item, _permit: ctx.take_permit() };
+        let next = finished.record.offset.next();
+        let pending = Pending { record, ticket, next, guard: finished.guard, item, _permit: ctx.take_permit() };
         if self.pending.is_empty() {
             if let Some(pending) = self.send(pending) {
                 self.pending.push_back(pending);

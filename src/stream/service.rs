@@ -20,8 +20,6 @@ use crate::admin::{self, AdminHandle, Health, health};
 use crate::config::{AFTER_DRAIN, Settings};
 use crate::events::{Events, Metrics};
 use crate::graph::Plan;
-use crate::kafka::client::producer_config;
-use crate::kafka::sink::Sink;
 use crate::kafka::status::Heartbeat;
 
 mod actors;
@@ -250,13 +248,17 @@ impl Service {
                 why = self.stopped.recv() => break self.drain(&root, why.as_deref().unwrap_or("asked"), &setting).await,
                 _ = look.tick() => {
                     self.show(&setting);
+                    if setting.writer.has_failed() {
+                        self.events.gave_up("kafka transactions", &"its thread panicked; the process ends");
+                        break GAVE_UP;
+                    }
                     if let Some(code) = self.check(&heartbeats).or_else(|| self.beside.as_ref()?.gave_up()) {
                         break code;
                     }
                 }
             }
         };
-        setting.sink.stop();
+        setting.writer.stop();
         if let Some(beside) = self.beside.take() {
             beside.end();
         }
@@ -272,11 +274,9 @@ impl Service {
 
     fn begin(&mut self) -> Result<(Setting, RootHandle, Arbiters, Heartbeat, Watchdog), StartError> {
         let sink_heartbeat = Heartbeat::new();
-        let config = producer_config(&self.settings);
-        let (sink, _) = Sink::start(config, self.events.clone(), sink_heartbeat.clone())
-            .map_err(|error| StartError::Settings(format!("the producer could not be made: {error}")))?;
-        let setting =
-            Setting::new(&self.settings, self.plan.clone(), sink, self.events.clone()).map_err(StartError::Settings)?;
+        let writer = setting::writer(&self.settings, &self.events, &sink_heartbeat).map_err(StartError::Settings)?;
+        let setting = Setting::new(&self.settings, self.plan.clone(), writer, self.events.clone())
+            .map_err(StartError::Settings)?;
         let arbiters = Arbiters::start(self.settings.threads.max(1))?;
         let mut env = self.env.clone();
         env.arbiters = arbiters.clone();
@@ -287,7 +287,6 @@ impl Service {
         let tree = tree(&setting, &arbiters, &env.observer);
         let watchdog = self.watch(&env)?;
         let root = Root::start(tree.spec, env).map_err(|error| StartError::Settings(error.to_string()))?;
-        self.health.set(health::PRODUCER, true, "ready to write");
         Ok((setting, root, arbiters, sink_heartbeat, watchdog))
     }
 
@@ -332,6 +331,9 @@ impl Service {
     fn show(&self, setting: &Setting) {
         self.events.in_flight_records.set(setting.permits.records_used() as i64);
         self.events.in_flight_bytes.set(setting.permits.bytes_used() as i64);
+        self.events.held_bytes.set(setting.permits.held_used() as i64);
+        let (ok, detail) = setting.writer.state();
+        self.health.set(health::PRODUCER, ok, detail);
         let (brokers, group) = (setting.status.brokers(), setting.status.group());
         self.health.set(health::BROKERS, brokers.ok, brokers.detail);
         self.health.set(health::GROUP, group.ok, group.detail);

@@ -11,16 +11,19 @@ use super::endpoint::Seen;
 use super::journey::Rules;
 use super::producer::Partitions;
 use super::targets::{NodeTarget, targets};
-use crate::config::settings::{Order, Protocol, Settings, Start, Stream, Transport};
+use crate::config::settings::{Delivery, Order, Protocol, Settings, Start, Stream, Transport};
 use crate::events::{Events, NodeLabels, NodeMetrics};
 use crate::graph::Plan;
-use crate::kafka::client::{admin_config, consumer_config};
+use crate::kafka::client::{admin_config, consumer_config, producer_config, transaction_config};
 use crate::kafka::consumer::Prepare;
 use crate::kafka::partition::Bounds;
 use crate::kafka::permits::Permits;
 use crate::kafka::sink::Sink;
 use crate::kafka::status::{Heartbeat, Status};
 use crate::kafka::topics::TopicAdmin;
+use crate::kafka::transaction::Rules as TransactionRules;
+use crate::kafka::transactor::{Setup, Transactor};
+use crate::kafka::writer::Writer;
 use crate::model::health::EndpointStats;
 
 /// A node's endpoint for one transport.
@@ -55,7 +58,7 @@ pub struct Setting {
     pub rules: Arc<Rules>,
     pub endpoints: Vec<EndpointSetting>,
     pub permits: Arc<Permits>,
-    pub sink: Arc<Sink>,
+    pub writer: Writer,
     pub partitions: Arc<Partitions>,
     pub prepare: Prepare,
     pub events: Events,
@@ -78,7 +81,7 @@ pub fn plan(settings: &Settings) -> Result<Plan, String> {
 
 impl Setting {
     /// Makes settings ready. `plan` is that of the settings' graph.
-    pub fn new(settings: &Settings, plan: Plan, sink: Arc<Sink>, events: Events) -> Result<Self, String> {
+    pub fn new(settings: &Settings, plan: Plan, writer: Writer, events: Events) -> Result<Self, String> {
         let limits = &settings.limits;
         let (rules, targets) = targets(settings, plan)?;
         let endpoints = targets.into_iter().map(|of| {
@@ -105,9 +108,9 @@ impl Setting {
             reply_bytes: limits.reply_bytes,
             rules: Arc::new(rules),
             endpoints,
-            permits: Permits::new(limits.in_flight_records, limits.in_flight_bytes),
-            prepare: prepare(settings, partitions.clone(), sink.clone(), events.clone()),
-            sink,
+            permits: Permits::with_held(limits.in_flight_records, limits.in_flight_bytes, limits.held_bytes),
+            prepare: prepare(settings, partitions.clone(), writer.clone(), events.clone()),
+            writer,
             partitions,
             events,
             status: Arc::default(),
@@ -117,8 +120,37 @@ impl Setting {
     }
 }
 
+/// The way to the brokers that these settings ask for, with its thread.
+pub fn writer(settings: &Settings, events: &Events, heartbeat: &Heartbeat) -> Result<Writer, String> {
+    let (events, heartbeat) = (events.clone(), heartbeat.clone());
+    match settings.delivery {
+        Delivery::AtLeastOnce => Sink::start(producer_config(settings), events, heartbeat)
+            .map(|(sink, _)| Writer::AtOnce(sink))
+            .map_err(|error| format!("the producer could not be made: {error}")),
+        Delivery::ExactlyOnce => {
+            let transaction = &settings.kafka.transaction;
+            let setup = Setup {
+                producer: transaction_config(settings),
+                positions: consumer_config(settings),
+                topic: settings.kafka.input_topic.as_str().into(),
+                rules: TransactionRules {
+                    interval: transaction.interval,
+                    records: transaction.records,
+                    // So that what comes next finds room while this much is committed.
+                    bytes: settings.limits.held_bytes / 4,
+                },
+                events,
+                heartbeat,
+            };
+            Transactor::start(setup)
+                .map(|(transactor, _)| Writer::InTransactions(transactor))
+                .map_err(|error| format!("no thread for transactions: {error}"))
+        }
+    }
+}
+
 /// Before the group is joined, its topics must be there.
-fn prepare(settings: &Settings, partitions: Arc<Partitions>, sink: Arc<Sink>, events: Events) -> Prepare {
+fn prepare(settings: &Settings, partitions: Arc<Partitions>, writer: Writer, events: Events) -> Prepare {
     let (config, topics) = (admin_config(settings), settings.kafka.clone());
     let largest = settings.limits.request_bytes.max(settings.limits.reply_bytes) as u64;
     Arc::new(move || {
@@ -129,9 +161,7 @@ fn prepare(settings: &Settings, partitions: Arc<Partitions>, sink: Arc<Sink>, ev
                 partitions.dead_letter.store(facts.dead_letter.partitions, Relaxed);
                 let smallest =
                     [&facts.output, &facts.dead_letter].iter().filter_map(|topic| topic.max_message_bytes).min();
-                if let Some(smallest) = smallest {
-                    sink.batches_within(smallest);
-                }
+                writer.begin(smallest);
                 for (topic, name) in
                     [(&facts.output, &topics.output_topic), (&facts.dead_letter, &topics.dead_letter_topic)]
                 {

@@ -82,6 +82,7 @@ pub fn tree(setting: &Setting, arbiters: &Arbiters, observer: &Observer) -> Tree
         prepare: setting.prepare.clone(),
         directory: Arc::new(Directory::new(workers, ACTOR)),
         events: setting.events.clone(),
+        transactor: setting.writer.transactor().cloned(),
         status: setting.status.clone(),
         heartbeat: setting.consumer_heartbeat.clone(),
     };
@@ -119,7 +120,7 @@ fn worker(
         events: setting.events.clone(),
     };
     let producer_parts = producer::Parts {
-        sink: setting.sink.clone(),
+        writer: setting.writer.clone(),
         output_topic: setting.output_topic.clone(),
         dead_letter_topic: setting.dead_letter_topic.clone(),
         order: setting.order,
@@ -134,6 +135,7 @@ fn worker(
         protocol: setting.protocol,
         transport: setting.transport,
         feedback: setting.rules.feedback,
+        transactor: setting.writer.transactor().cloned(),
         order: setting.order,
         bounds: setting.bounds,
         output_topic: setting.output_topic.clone(),

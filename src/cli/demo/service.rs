@@ -12,7 +12,7 @@ use super::broker::{DEAD_LETTERS, INPUT, OUTPUT};
 use crate::admin::Actors;
 use crate::config::settings::{
     Admin, Assignment, Delivery, Deployment, Endpoint, GraphNode, Kafka, Limits, Log, LogFormat, Node, NodeKind, Order,
-    Protocol, Retry, Settings, Start, Stream, Transport,
+    Protocol, Retry, Settings, Start, Stream, Transaction, Transport,
 };
 
 /// A running service.
@@ -62,6 +62,12 @@ pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str
             start: Start::Earliest,
             assignment: Assignment::CooperativeSticky,
             commit_interval: Duration::from_secs(1),
+            transaction: Transaction {
+                interval: Duration::from_millis(100),
+                records: 1000,
+                timeout: Duration::from_secs(10),
+                instance: "one".into(),
+            },
             security: Vec::new(),
             consumer_properties: BTreeMap::from(quick),
             producer_properties: BTreeMap::new(),
@@ -70,6 +76,7 @@ pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str
             in_flight_records: 1000,
             in_flight_bytes: 64 << 20,
             window: 2000,
+            held_bytes: 64 << 20,
             commit_span: 10_000,
             prefetch_bytes: 1 << 20,
             request_bytes: 1 << 20,

@@ -88,9 +88,22 @@ fn an_aborted_transaction_is_written_again_after_a_pause() {
 }
 
 #[test]
+fn what_was_not_written_is_not_committed_though_the_client_library_does_not_know() {
+    let mut bench = Bench::ready();
+    bench.outcome(0);
+    bench.later(0);
+    bench.now += 100;
+    assert_eq!(bench.tell(Event::Tick), [offsets(1)]);
+    assert_eq!(bench.tell(Event::Undelivered), []);
+    assert_eq!(bench.tell(Event::OffsetsSent), [Command::Abort]);
+}
+
+#[test]
 fn a_refused_outcome_comes_back_and_another_takes_its_place() {
     let mut bench = Bench::ready();
-    (0..3).for_each(|seq| drop(bench.outcome(seq)));
+    for seq in 0..3 {
+        bench.outcome(seq);
+    }
     bench.later(0);
     let refused = Event::Refused { partition: P, epoch: Epoch(1), seq: Seq(1) };
     assert_eq!(bench.tell(refused), [Command::Abort]);
@@ -127,7 +140,9 @@ fn an_end_that_nobody_knows_is_found_out_before_anything_is_written_again() {
 #[test]
 fn a_partition_that_leaves_is_committed_at_once_and_what_waits_for_others_is_dropped() {
     let mut bench = Bench::ready();
-    [0, 1, 3].into_iter().for_each(|seq| drop(bench.outcome(seq)));
+    for seq in [0, 1, 3] {
+        bench.outcome(seq);
+    }
     bench.later(0);
     assert_eq!(bench.tell(Event::Settle(P, Epoch(1))), [offsets(2)]);
     bench.outcome(2);

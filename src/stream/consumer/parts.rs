@@ -9,6 +9,7 @@ use crate::config::settings::{Order, Protocol, Transport};
 use crate::events::Events;
 use crate::kafka::partition::Bounds;
 use crate::kafka::permits::Permits;
+use crate::kafka::transactor::Transactor;
 use crate::record::{Message, Record};
 use crate::stream::assignment::AssignmentActor;
 use crate::stream::producer::ProducerActor;
@@ -31,6 +32,8 @@ pub struct Parts {
     pub transport: Transport,
     /// Records are feedback.
     pub feedback: bool,
+    /// The transactions that outcomes are written in, if they are.
+    pub transactor: Option<Arc<Transactor>>,
     /// Order of the outputs.
     pub order: Order,
     /// Bounds of the partition.
