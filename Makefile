@@ -35,7 +35,7 @@ check: setup ## Format, lints, licences and sources of dependencies, documentati
 	$(CARGO) deny --locked check --hide-inclusion-graph licenses bans sources
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
 
-chaos: setup ## The long hostile runs, of which `make test` has a short form
+chaos: setup ## The long hostile runs (an hour or less), of which `make test` has a short form
 	MILLRACE_CHAOS=long $(CARGO) test --locked --test chaos -- --nocapture
 
 cost: setup ## Measure the service's CPU per record (ARGS=... goes to the script)
