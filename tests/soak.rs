@@ -1,0 +1,91 @@
+//! A long run under faults: memory and open files at the end are what they were at the beginning. `MILLRACE_SOAK=30m` is the
+//! long form; the usual run takes half a minute and allows more, since a process is still warming up then.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::kafka::Broker;
+use support::scenario::Scenario;
+use support::service::{Launch, Service};
+use support::wait;
+
+/// Half of what two cores do that also run the broker and the models of a test.
+const RATE: u64 = 1_500;
+
+/// Resident bytes and open files of the service, the middle of a few looks.
+fn look(service: &Service) -> (u64, usize) {
+    let mut looks: Vec<(u64, usize)> = (0..9)
+        .map(|_| {
+            wait::let_pass(Duration::from_millis(300));
+            let files = std::fs::read_dir(format!("/proc/{}/fd", service.pid())).expect("it runs").count();
+            (service.memory().0, files)
+        })
+        .collect();
+    looks.sort_unstable();
+    let memory = looks[4].0;
+    looks.sort_unstable_by_key(|look| look.1);
+    (memory, looks[4].1)
+}
+
+#[test]
+fn a_long_run_under_faults_costs_no_more_at_its_end_than_at_its_beginning() {
+    let long = std::env::var("MILLRACE_SOAK").ok().map(|text| humantime::parse_duration(&text).expect("such as 30m"));
+    let (time, first, tolerance) = match long {
+        Some(time) => (time, time / 6, 1.05),
+        None => (Duration::from_secs(30), Duration::from_secs(10), 1.3),
+    };
+    let rate = if long.is_some() { RATE } else { 300 };
+    let broker = Broker::plain();
+    let scenario = Scenario::new(&broker, "soak", 8);
+    let delivery = std::env::var("MILLRACE_SOAK_DELIVERY").unwrap_or_else(|_| "exactly_once".into());
+    let config = scenario.config().set("delivery", delivery.as_str()).set("threads", 2);
+    // A backtrace would load all that is known for debugging, which is more memory than the service has.
+    let service = Launch::with(&config).env("RUST_BACKTRACE", "0").start();
+    let load = scenario.requests().keys(200).start(&broker, &scenario.input, rate);
+    let begun = Instant::now();
+    let mut before = None;
+    let mut faults = 0;
+    while begun.elapsed() < time {
+        match faults % 4 {
+            0 => scenario.double.change(|rules| rules.fail_every = 50),
+            1 => {
+                scenario.add_one.down();
+                wait::let_pass(Duration::from_millis(500));
+                scenario.add_one.up();
+            }
+            2 => scenario.double.change(|rules| rules.fail_every = 0),
+            _ => {
+                let actors = service.actors();
+                let actor = &actors[fastrand::usize(..actors.len())];
+                // Consumer, router, models, producer: what has a budget for this.
+                if ["consumer-", "router-", "model-", "producer-"].iter().any(|kind| actor.name.starts_with(kind)) {
+                    service.crash(&actor.name);
+                }
+            }
+        }
+        faults += 1;
+        wait::let_pass(if long.is_some() { Duration::from_secs(5) } else { Duration::from_secs(1) });
+        if before.is_none() && begun.elapsed() >= first {
+            before = Some(look(&service));
+        }
+    }
+    scenario.double.change(|rules| rules.fail_every = 0);
+    let (memory, files) = before.expect("it ran long enough");
+    let (memory_now, files_now) = look(&service);
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    eprintln!(
+        "{delivery}, {} requests in {:?}, {faults} faults: {:.1} MiB after {first:?}, {:.1} MiB at the end; {files} and {files_now} files",
+        load.count(),
+        begun.elapsed(),
+        mib(memory),
+        mib(memory_now)
+    );
+    let sent = load.stop();
+    let report = scenario.gather(&sent, Duration::from_mins(2));
+    report.none_lost().none_dead_lettered().in_order();
+    assert!(memory_now as f64 <= memory as f64 * tolerance, "memory grew from {memory} to {memory_now} bytes");
+    // Connections come and go with the faults; what leaks would be far more.
+    assert!(files_now as f64 <= files as f64 * tolerance + 64.0, "open files grew from {files} to {files_now}");
+    service.stop();
+}
