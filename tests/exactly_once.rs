@@ -181,3 +181,13 @@ fn two_processes_with_one_instance_name_end_each_others_transactions_and_repeat_
     scenario.gather(&sent, SOON).none_lost().none_dead_lettered().none_duplicated().in_order();
     second.stop();
 }
+
+#[test]
+fn brokers_of_two_clusters_are_refused() {
+    let other = Broker::plain();
+    let scenario = Scenario::new(&BROKER, "once-two", 1);
+    let both = format!("{},{}", BROKER.bootstrap(), other.bootstrap());
+    let mut service = Launch::with(&config(&scenario).set("kafka/brokers", both)).spawn();
+    service.tells(&["two clusters", "at_least_once"], SOON);
+    assert_eq!(service.terminate(SOON).code, Some(0));
+}

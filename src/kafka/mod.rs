@@ -2,6 +2,7 @@
 
 pub mod assignment;
 pub mod client;
+pub mod cluster;
 pub mod consumer;
 pub mod dead_letter;
 pub mod holdings;

@@ -15,6 +15,7 @@ use crate::config::settings::{Delivery, Order, Protocol, Settings, Start, Stream
 use crate::events::{Events, NodeLabels, NodeMetrics};
 use crate::graph::Plan;
 use crate::kafka::client::{admin_config, consumer_config, producer_config, transaction_config};
+use crate::kafka::cluster;
 use crate::kafka::consumer::Prepare;
 use crate::kafka::partition::Bounds;
 use crate::kafka::permits::Permits;
@@ -153,7 +154,12 @@ pub fn writer(settings: &Settings, events: &Events, heartbeat: &Heartbeat) -> Re
 fn prepare(settings: &Settings, partitions: Arc<Partitions>, writer: Writer, events: Events) -> Prepare {
     let (config, topics) = (admin_config(settings), settings.kafka.clone());
     let largest = settings.limits.request_bytes.max(settings.limits.reply_bytes) as u64;
+    let one_cluster = settings.delivery == Delivery::ExactlyOnce;
     Arc::new(move || {
+        if one_cluster && let Err(why) = cluster::is_one(&config) {
+            events.topics_not_ready(&why);
+            return Err(why);
+        }
         let facts = TopicAdmin::new(&config).map_err(|error| error.to_string())?.ensure(&topics, largest);
         match facts {
             Ok(facts) => {
