@@ -1,18 +1,20 @@
 //! The producer client of the process and the thread that polls it.
 //!
 //! Outcomes are handed over from worker threads without blocking; what became of each comes back to its owner in batches. A
-//! client that met a fatal error is replaced, and what it had not settled comes back as undelivered.
+//! client that met a fatal error is replaced; what it had not settled is given to its successor first, in the same order, before
+//! anything new: what runs behind it in its lane must not overtake it.
 
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, PurgeConfig};
 use rdkafka::util::IntoOpaque;
 
@@ -20,7 +22,7 @@ use super::offsets::Seq;
 use super::outcome::OutRecord;
 use super::status::Heartbeat;
 use crate::events::{Client, Events};
-use crate::record::Epoch;
+use crate::record::{Epoch, Header as Owned, Headers};
 
 const POLL: Duration = Duration::from_millis(100);
 /// The client library's default of `batch.size`.
@@ -119,12 +121,14 @@ pub struct Ticket {
     pub seq: Seq,
     /// Kind of outcome.
     pub letter: Letter,
+    /// Place among all that were handed to the client library.
+    pub place: u64,
 }
 
 impl Ticket {
     /// Tells the owner.
     pub fn settle(self, settled: Settled) {
-        let Self { settlements, epoch, seq, letter } = self;
+        let Self { settlements, epoch, seq, letter, .. } = self;
         settlements.put(Settlement { epoch, seq, letter, settled });
     }
 }
@@ -148,9 +152,13 @@ impl std::fmt::Debug for Ticket {
 
 type KafkaProducer = BaseProducer<Context>;
 
+/// What a client that is being replaced did not deliver.
+type Returned = Arc<Mutex<Vec<(OutRecord, Box<Ticket>)>>>;
+
 struct Context {
     events: Events,
     fatal: Arc<AtomicBool>,
+    returned: Returned,
 }
 
 impl ClientContext for Context {
@@ -172,12 +180,40 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         let settled = match result {
             Ok(_) => Settled::Acked,
-            Err((error, _)) => {
+            Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+                if is_of_the_client(code) || self.fatal.load(SeqCst) {
+                    self.fatal.store(true, SeqCst);
+                    return self
+                        .returned
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((record(message), ticket));
+                }
                 if is_refusal(code) { Settled::Refused(code) } else { Settled::Undelivered(code) }
             }
         };
         ticket.settle(settled);
+    }
+}
+
+/// True for an error that only says that this client is at its end.
+fn is_of_the_client(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+}
+
+/// An undelivered message as the record that it was.
+fn record(message: &BorrowedMessage<'_>) -> OutRecord {
+    let mut headers = Headers::default();
+    for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
+        headers.0.push(Owned { name: header.key.into(), value: header.value.map(Bytes::copy_from_slice) });
+    }
+    OutRecord {
+        topic: message.topic().into(),
+        partition: Some(message.partition()).filter(|partition| *partition >= 0),
+        key: message.key().map(Bytes::copy_from_slice),
+        value: message.payload().map(Bytes::copy_from_slice),
+        headers,
     }
 }
 
@@ -215,6 +251,10 @@ pub(super) fn smaller_batches(config: &mut ClientConfig, bytes: u64) -> bool {
 pub struct Sink {
     client: RwLock<Arc<KafkaProducer>>,
     fatal: Arc<AtomicBool>,
+    returned: Returned,
+    /// A successor is given what the client before it had not settled.
+    replacing: AtomicBool,
+    places: AtomicU64,
     stop: AtomicBool,
     config: RwLock<ClientConfig>,
     events: Events,
@@ -228,12 +268,15 @@ impl Sink {
         events: Events,
         heartbeat: Heartbeat,
     ) -> Result<(Arc<Self>, JoinHandle<()>), KafkaError> {
-        let fatal = Arc::new(AtomicBool::new(false));
-        let context = Context { events: events.clone(), fatal: fatal.clone() };
+        let (fatal, returned) = (Arc::new(AtomicBool::new(false)), Returned::default());
+        let context = Context { events: events.clone(), fatal: fatal.clone(), returned: returned.clone() };
         let client = Arc::new(config.create_with_context(context)?);
         let sink = Arc::new(Self {
             client: RwLock::new(client),
             fatal,
+            returned,
+            replacing: AtomicBool::new(false),
+            places: AtomicU64::new(0),
             stop: AtomicBool::new(false),
             config: RwLock::new(config),
             events,
@@ -246,8 +289,13 @@ impl Sink {
     }
 
     /// Hands an outcome over. Never blocks.
-    pub fn send(&self, record: &OutRecord, ticket: Box<Ticket>) -> Result<(), NotTaken> {
-        let client = self.client();
+    pub fn send(&self, record: &OutRecord, mut ticket: Box<Ticket>) -> Result<(), NotTaken> {
+        // Held to the end: nothing reaches a client that was replaced meanwhile.
+        let client = self.client.read().unwrap_or_else(PoisonError::into_inner);
+        if self.replacing.load(SeqCst) || self.fatal.load(SeqCst) {
+            return Err(NotTaken::NotNow(ticket, RDKafkaErrorCode::Fatal));
+        }
+        ticket.place = self.places.fetch_add(1, SeqCst);
         client.send(base_record(record, ticket)).map_err(|(error, base)| {
             match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown) {
                 RDKafkaErrorCode::QueueFull => NotTaken::Full(base.delivery_opaque),
@@ -262,7 +310,7 @@ impl Sink {
         usize::try_from(self.client().in_flight_count()).unwrap_or(0)
     }
 
-    /// Goes on with other settings, such as renewed certificates. What the old client held comes back as undelivered.
+    /// Goes on with other settings, such as renewed certificates. What the old client held is sent by the new one.
     pub fn reopen(&self, config: ClientConfig) {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
         self.fatal.store(true, SeqCst);
@@ -301,17 +349,19 @@ impl Sink {
     #[expect(clippy::disallowed_methods, reason = "the producer's own thread; no actor lives on it")]
     fn replace(&self, old: &KafkaProducer) {
         let config = self.config.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let context = Context { events: self.events.clone(), fatal: self.fatal.clone() };
-        match config.create_with_context(context) {
+        let (events, fatal, returned) = (self.events.clone(), self.fatal.clone(), self.returned.clone());
+        match config.create_with_context(Context { events, fatal, returned }) {
             Ok(client) => {
-                self.fatal.store(false, SeqCst);
+                self.replacing.store(true, SeqCst);
                 *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
-                // Every outcome that the old client still holds is told to its owner, or it would wait for ever.
                 old.purge(PurgeConfig::default().queue().inflight());
                 while old.in_flight_count() > 0 {
                     self.heartbeat.beat();
                     old.poll(POLL);
                 }
+                self.fatal.store(false, SeqCst);
+                self.send_again();
+                self.replacing.store(false, SeqCst);
             }
             Err(error) => {
                 self.events.client_error(Client::Producer, &error);
@@ -319,4 +369,28 @@ impl Sink {
             }
         }
     }
+
+    /// Gives the client what the one before it returned, in the order in which that was handed over.
+    fn send_again(&self) {
+        let mut returned = std::mem::take(&mut *self.returned.lock().unwrap_or_else(PoisonError::into_inner));
+        returned.sort_by_key(|(_, ticket)| ticket.place);
+        let client = self.client();
+        for (record, mut ticket) in returned {
+            loop {
+                self.heartbeat.beat();
+                let Err((error, back)) = client.send(base_record(&record, ticket)) else { break };
+                match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown) {
+                    RDKafkaErrorCode::QueueFull => {
+                        client.poll(POLL);
+                        ticket = back.delivery_opaque;
+                    }
+                    code if is_refusal(code) => break back.delivery_opaque.settle(Settled::Refused(code)),
+                    code => break back.delivery_opaque.settle(Settled::Undelivered(code)),
+                }
+            }
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

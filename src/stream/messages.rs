@@ -82,7 +82,7 @@ impl Guard {
     pub fn ticket(&self, letter: Letter) -> Option<Box<Ticket>> {
         let link = self.link.as_ref()?;
         let settlements = link.settlements.clone();
-        Some(Box::new(Ticket { settlements, epoch: link.epoch, seq: self.seq, letter }))
+        Some(Box::new(Ticket { settlements, epoch: link.epoch, seq: self.seq, letter, place: 0 }))
     }
 
     /// The outcome is with the client library, which tells the rest.
