@@ -4,7 +4,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-servers check chaos cost clean
+.PHONY: help setup build demo test test-servers check chaos simulate cost clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ check: setup ## Format, lints, licences and sources of dependencies, documentati
 
 chaos: setup ## The long hostile runs (an hour or less), of which `make test` has a short form
 	MILLRACE_CHAOS=long $(CARGO) test --locked --test chaos -- --nocapture
+
+simulate: setup ## Run the production machines through SEEDS random histories (1,000,000), of which `make test` runs 20,000
+	MILLRACE_SIMULATE=$(or $(SEEDS),1000000) $(CARGO) test --locked --test simulation -- --nocapture
 
 cost: setup ## Measure the service's CPU per record (ARGS=... goes to the script)
 	scripts/cost.sh $(ARGS)
