@@ -14,4 +14,5 @@ pub mod sink;
 pub mod source;
 pub mod start;
 pub mod status;
+pub mod suspects;
 pub mod topics;

@@ -120,6 +120,11 @@ impl<T> Window<T> {
         self.slots.front().map(|slot| slot.read_at)
     }
 
+    /// What is held for the oldest unfinished record.
+    pub fn oldest(&self) -> Option<&T> {
+        self.slots.front().and_then(|slot| slot.held.as_ref())
+    }
+
     /// What is still held, in read order.
     pub fn into_held(self) -> impl Iterator<Item = T> {
         self.slots.into_iter().filter_map(|slot| slot.held)

@@ -14,6 +14,7 @@ use slog::Logger;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::halt::{self, Halt};
 use super::setting::{self, Setting};
 use super::tree::tree;
 use crate::admin::{self, AdminHandle, Health, health};
@@ -32,6 +33,8 @@ use feedback::Beside;
 
 /// Ended as asked.
 pub const OK: u8 = 0;
+/// A record failed, which is to stop the service.
+pub const BAD_DATA: u8 = 65;
 /// Gave up after restarts, or made no progress.
 pub const GAVE_UP: u8 = 70;
 
@@ -124,12 +127,14 @@ impl ServiceHandle {
 /// Starts the service on a thread of its own; returns when its admin port listens. Feedback, if it is read, is a stream of its
 /// own beside the requests.
 pub fn start(settings: Settings, log: Logger) -> Result<ServiceHandle, StartError> {
+    let halt = Arc::new(Halt::default());
     let beside = feedback::of(&settings).map(|settings| {
-        let stream = Ready::new(settings, log.new(slog::o!("stream" => feedback::NAME)), feedback::registry()?)?;
+        let log = log.new(slog::o!("stream" => feedback::NAME));
+        let stream = Ready::new(settings, log, feedback::registry()?, halt.clone())?;
         Ok::<_, StartError>(Beside { health: stream.health.clone(), handle: stream.begin(None, None)? })
     });
     let beside = beside.transpose()?;
-    let stream = Ready::new(settings, log, Registry::new())?;
+    let stream = Ready::new(settings, log, Registry::new(), halt)?;
     let state = admin::State {
         health: stream.health.clone(),
         registries: iter::once(&stream.registry).chain(beside.iter().map(|it| &it.handle.registry)).cloned().collect(),
@@ -152,10 +157,11 @@ struct Ready {
     health: Health,
     registry: Registry,
     actors: Arc<TreeActors>,
+    halt: Arc<Halt>,
 }
 
 impl Ready {
-    fn new(settings: Settings, log: Logger, registry: Registry) -> Result<Self, StartError> {
+    fn new(settings: Settings, log: Logger, registry: Registry, halt: Arc<Halt>) -> Result<Self, StartError> {
         let plan = setting::plan(&settings).map_err(StartError::Settings)?;
         let metrics = Metrics::register(&registry, &settings.deployment, &settings.limits)
             .map_err(|error| StartError::Settings(format!("metrics: {error}")))?;
@@ -167,16 +173,17 @@ impl Ready {
         let served = plan.nodes().filter(|(_, node)| node.calls().next().is_some());
         let health = Health::new(served.map(|(_, node)| &*node.name));
         health.set(health::CONFIG, true, "settings read, graph checked");
-        Ok(Self { settings, plan, events, env, health, registry, actors })
+        Ok(Self { settings, plan, events, env, health, registry, actors, halt })
     }
 
     /// Runs it on a thread of its own; returns when its tree stands.
     fn begin(self, admin: Option<AdminHandle>, beside: Option<Beside>) -> Result<ServiceHandle, StartError> {
-        let Self { settings, plan, events, env, health, registry, actors } = self;
+        let Self { settings, plan, events, env, health, registry, actors, halt } = self;
         let address = admin.as_ref().map(AdminHandle::address);
         let (stop, stopped) = mpsc::unbounded_channel();
         let (begun, word) = oneshot::channel();
-        let service = Service { settings, plan, events, env, health, admin, beside, stopped, actors: actors.clone() };
+        let actors_too = actors.clone();
+        let service = Service { settings, plan, events, env, health, admin, beside, stopped, actors: actors_too, halt };
         let thread = std::thread::Builder::new()
             .name("millrace".into())
             .spawn(move || actix_rt::System::new().block_on(service.run(begun)))?;
@@ -228,6 +235,8 @@ struct Service {
     beside: Option<Beside>,
     stopped: mpsc::UnboundedReceiver<String>,
     actors: Arc<TreeActors>,
+    /// Shared with the stream beside.
+    halt: Arc<Halt>,
 }
 
 impl Service {
@@ -247,6 +256,9 @@ impl Service {
         let code = loop {
             tokio::select! {
                 exit = root.ended() => break self.gave_up(&exit),
+                () = halted(&self.halt, self.admin.is_some()) => {
+                    break self.drain(&root, "a record failed and on_failure is stop", &setting).await;
+                }
                 why = self.stopped.recv() => break self.drain(&root, why.as_deref().unwrap_or("asked"), &setting).await,
                 _ = look.tick() => {
                     self.show(&setting);
@@ -260,12 +272,16 @@ impl Service {
         if let Some(beside) = self.beside.take() {
             beside.end();
         }
-        if code == OK {
+        if code != GAVE_UP {
             arbiters.stop();
         }
         self.events.stopped(code);
         if let Some(admin) = self.admin {
             admin.stop();
+            if let Some(record) = self.halt.first() {
+                // Last of all, so that it is what whoever looks for the reason sees.
+                self.events.halted(&record.told(), halt::REMEDY);
+            }
         }
         code
     }
@@ -275,8 +291,8 @@ impl Service {
         let config = producer_config(&self.settings);
         let (sink, _) = Sink::start(config, self.events.clone(), sink_heartbeat.clone())
             .map_err(|error| StartError::Settings(format!("the producer could not be made: {error}")))?;
-        let setting =
-            Setting::new(&self.settings, self.plan.clone(), sink, self.events.clone()).map_err(StartError::Settings)?;
+        let setting = Setting::new(&self.settings, self.plan.clone(), sink, self.halt.clone(), self.events.clone());
+        let setting = setting.map_err(StartError::Settings)?;
         let arbiters = Arbiters::start(self.settings.threads.max(1))?;
         let mut env = self.env.clone();
         env.arbiters = arbiters.clone();
@@ -325,7 +341,7 @@ impl Service {
         }
         root.drain(budget).await;
         self.events.drained(begun.elapsed());
-        OK
+        if self.halt.first().is_some() { BAD_DATA } else { OK }
     }
 
     /// Brings up to date what is shown and not told when it happens.
@@ -360,6 +376,11 @@ impl Service {
         }
         None
     }
+}
+
+/// Waits for a record that stops the service. Only one stream waits, and stops the other.
+async fn halted(halt: &Halt, waits: bool) {
+    if waits { halt.halted().await } else { std::future::pending().await }
 }
 
 fn tell(events: &Events, happening: &Happening) {
