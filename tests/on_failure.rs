@@ -93,7 +93,7 @@ fn several_that_fail_at_once_end_it_once_and_one_of_them_is_named() {
     let sent = scenario.requests().keys(50).send(&BROKER, &scenario.input, ALL);
     scenario.double.change(|rules| rules.fail = vec![("\"n\":".to_owned(), 400, "none of them".to_owned())]);
     let ended = Launch::with(&scenario.config().set("on_failure", "stop")).run(SOON);
-    ended.says(65, &["none of them"]);
+    ended.says(65, &["stopped at a record that failed", "status 400"]);
     assert_eq!(ended.output.matches("stopped at a record that failed").count(), 1, "{}", ended.output);
     assert!(BROKER.committed(&scenario.group, &scenario.input).iter().flatten().all(|next| *next == 0));
 

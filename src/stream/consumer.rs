@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use self::own::OwnPanics;
 use super::assignment::Reread;
-use super::blame::Blame;
 use super::messages::{Back, Link, item};
 use crate::events::{Client, PartitionMetrics};
 use crate::kafka::dead_letter::Keep;
@@ -23,7 +22,6 @@ use crate::kafka::partition::{Command, Event, Partition as Machine};
 use crate::kafka::permits::Share;
 use crate::kafka::sink::{Settlement, Settlements};
 use crate::kafka::source::{Assigned, ReadEnd};
-use crate::kafka::suspects::Loss;
 use crate::record::{Epoch, NextOffset, Offset, Partition, Record};
 
 mod dispatch;
@@ -241,12 +239,6 @@ impl ConsumerActor {
         drop(self.parts.assignment.tell(Reread { partition: self.partition, epoch }));
     }
 
-    fn show_idle(&self) {
-        if let Some(reign) = &self.reign {
-            reign.assigned.marks.set_idle_at_end(reign.at_end && reign.machine.unfinished() == 0);
-        }
-    }
-
     /// Tells the machine what happened and carries out what it decides.
     fn step(&mut self, epoch: Epoch, event: Event<Held>, ctx: &mut Ctx<'_, Self>) {
         let now = self.born.elapsed();
@@ -330,17 +322,7 @@ impl Actor for ConsumerActor {
         self.commands = Vec::new();
         self.records = Vec::new();
         self.settled = Vec::new();
-        let reign = self.reign.take();
-        if let Some(at_hand) = why.at_hand {
-            self.own.at_hand(at_hand, &why.exit.to_string());
-        }
-        if let Some((oldest, last)) = reign.as_ref().and_then(|reign| reign.machine.oldest().zip(reign.last)) {
-            let first = item(&oldest.record);
-            let owned = reign.as_ref().map_or(0, |reign| reign.machine.unfinished());
-            if let Loss::Unseen { panic, .. } = Blame::new(why, [first]).loss(first) {
-                self.own.unseen(owned, first, last, &panic);
-            }
-        }
+        self.blame(why);
         self.ask_to_reread(None);
     }
 

@@ -221,7 +221,11 @@ impl Receive<Call> for ModelClientActor {
         match call.crash {
             None => {}
             Some(Manner::AtHand) => game_day::crash(Kind::Model),
-            Some(Manner::Unseen) => drop(ctx.later(Duration::ZERO, |_, _| game_day::crash(Kind::Model))),
+            Some(Manner::Unseen) => {
+                // Held until then: no answer may come first.
+                ctx.later(Duration::ZERO, |_, _| game_day::crash(Kind::Model));
+                return;
+            }
         }
         let begun = Instant::now();
         ctx.spawn(

@@ -188,13 +188,12 @@ impl World {
         let draw = self.rng.below(100);
         let word = match (life.truth.recs[seq].state, draw) {
             (State::Running, 0..45) => Word::Enqueued,
-            (State::Running, 45..55) => Word::Acked,
             (State::Running, 55..65) => Word::Lost,
             (State::Running, 65..80) => Word::Panicked,
             (State::Running, 80..87) => Word::Unseen,
             (State::Running, 87..99) => Word::UnseenAlone,
-            (_, 0..75) => Word::Acked,
-            (_, 75..99) => Word::Undelivered,
+            (State::Running, 45..55) | (State::Enqueued, 0..75) => Word::Acked,
+            (State::Enqueued, 75..99) => Word::Undelivered,
             (_, _) => Word::Halted,
         };
         let late = &mut self.parts[p].late;
@@ -203,7 +202,7 @@ impl World {
             (Word::Acked, _) if draw >= 45 => late.push(Late { epoch, seq, word: Word::Enqueued }),
             // The attempt died after its outcome was handed over, and the broker stored it.
             (Word::Lost | Word::Panicked | Word::Unseen | Word::UnseenAlone | Word::Undelivered, 0) => {
-                late.push(Late { epoch, seq, word: Word::Acked })
+                late.push(Late { epoch, seq, word: Word::Acked });
             }
             _ => {}
         }

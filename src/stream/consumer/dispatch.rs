@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millrace_actors::Ctx;
+use millrace_actors::{Ctx, Failure as Ended};
 
 use super::{ConsumerActor, Held, PAUSE};
 use crate::kafka::dead_letter::Keep;
@@ -14,6 +14,7 @@ use crate::kafka::output::PUID;
 use crate::kafka::partition::Event;
 use crate::kafka::suspects::Loss;
 use crate::record::Record;
+use crate::stream::blame::Blame;
 use crate::stream::game_day::{self, Kind, Manner};
 use crate::stream::messages::{Finished, Guard, Request, item};
 
@@ -64,6 +65,19 @@ impl ConsumerActor {
                 drop(ctx.later(Duration::ZERO, |_, _| game_day::crash(Kind::Consumer)));
                 true
             }
+        }
+    }
+
+    /// This actor's life has ended. The next one, which reads its records again, must know what speaks against them.
+    pub(super) fn blame(&mut self, why: &Ended) {
+        let Some(reign) = self.reign.take() else { return };
+        if let Some(at_hand) = why.at_hand {
+            self.own.at_hand(at_hand, &why.exit.to_string());
+        }
+        let Some((oldest, last)) = reign.machine.oldest().zip(reign.last) else { return };
+        let first = item(&oldest.record);
+        if let Loss::Unseen { panic, .. } = Blame::new(why, [first]).loss(first) {
+            self.own.unseen(reign.machine.unfinished(), first, last, &panic);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What an owner's own panics say of its records. Its next life reads them again, so this outlives the life.
 //!
-//! Pure. A record at hand in two panics is given up. With nothing at hand, any of the records that it owned may be the
+//! A record at hand in two panics is given up. With nothing at hand, any of the records that it owned may be the
 //! culprit: its next life owns one of them at a time, and the one that it owned alone in such a panic is given up. Not for the
 //! panics of other actors: see `kafka::suspects`.
 

@@ -42,6 +42,13 @@ impl ConsumerActor {
         }
     }
 
+    /// Tells whether nothing is left to do, for the commit at the end of a partition.
+    pub(super) fn show_idle(&self) {
+        if let Some(reign) = &self.reign {
+            reign.assigned.marks.set_idle_at_end(reign.at_end && reign.machine.unfinished() == 0);
+        }
+    }
+
     fn topic(&self, letter: Letter) -> &Arc<str> {
         match letter {
             Letter::Answer | Letter::Nothing => &self.parts.output_topic,
