@@ -10,8 +10,8 @@ use super::reader::Reader;
 use super::rules;
 use super::seldon::{Deployed, Drawn, graph_in_file};
 use super::settings::{
-    Admin, Delivery, Deployment, GraphNode, Limits, Log, LogFormat, Node, NodeKind, Order, Protocol, Settings, Stream,
-    Transport,
+    Admin, Delivery, Deployment, GraphNode, Limits, Log, LogFormat, Node, NodeKind, OnFailure, Order, Protocol,
+    Settings, Stream, Transport,
 };
 use super::value::Spot;
 
@@ -76,6 +76,10 @@ pub(super) fn settings(reader: &mut Reader<'_>, given: &Given<'_>, notices: &mut
         delivery: reader
             .choice("delivery", &[("at_least_once", Delivery::AtLeastOnce), ("exactly_once", Delivery::ExactlyOnce)]),
         order: reader.choice("order", &[("key", Order::Key), ("partition", Order::Partition), ("none", Order::None)]),
+        on_failure: reader.choice(
+            "on_failure",
+            &[("dead_letter", OnFailure::DeadLetter), ("skip", OnFailure::Skip), ("stop", OnFailure::Stop)],
+        ),
         protocol,
         transport,
         stream: Stream::Requests,

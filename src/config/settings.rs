@@ -19,6 +19,8 @@ pub struct Settings {
     pub delivery: Delivery,
     /// What order outputs keep.
     pub order: Order,
+    /// What becomes of a record that failed.
+    pub on_failure: OnFailure,
     /// Protocol of the requests and of every node.
     pub protocol: Protocol,
     /// How requests are encoded and nodes are called where neither a record nor a node says otherwise.
@@ -63,6 +65,17 @@ pub enum Order {
     Key,
     /// No order.
     None,
+}
+
+/// What becomes of a record that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It goes to the dead-letter topic with the reason.
+    DeadLetter,
+    /// It is counted and logged, and nothing is written for it.
+    Skip,
+    /// It stays uncommitted, and the service drains and ends with exit code 65.
+    Stop,
 }
 
 /// Prediction protocol.
@@ -291,7 +304,7 @@ pub struct Admin {
     pub host: String,
     /// TCP port; 0 lets the system choose.
     pub port: u16,
-    /// Lets `POST /api/actors/NAME/crash` crash an actor, for game days.
+    /// Lets `POST /api/actors/NAME/crash`, and the header `millrace-crash` of a record, crash an actor, for game days.
     pub allow_crash: bool,
 }
 

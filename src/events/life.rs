@@ -7,6 +7,24 @@ use slog::{crit, error, info, warn};
 
 use super::Events;
 use crate::config::Settings;
+use crate::record::{Offset, Partition};
+
+/// A record that failed, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct Failed<'a> {
+    /// Its topic.
+    pub topic: &'a str,
+    /// Its partition.
+    pub partition: Partition,
+    /// Its offset.
+    pub offset: Offset,
+    /// Kind of error.
+    pub class: &'static str,
+    /// The node that failed, if it was one.
+    pub node: Option<&'a str>,
+    /// What happened.
+    pub message: &'a str,
+}
 
 impl Events {
     /// The service starts with these settings.
@@ -55,6 +73,13 @@ impl Events {
     /// Work was left when the drain's time was over; those records are read again by their next owner.
     pub fn drain_deadline_passed(&self, unfinished: usize) {
         warn!(self.0.log, "drain deadline passed, unfinished records will be read again"; "unfinished" => unfinished);
+    }
+
+    /// The process has ended at a record that failed; what to do about it is said too.
+    pub fn halted(&self, record: &Failed<'_>, remedy: &str) {
+        crit!(self.0.log, "stopped at a record that failed"; "topic" => record.topic, "partition" => record.partition.0,
+            "offset" => record.offset.0, "class" => record.class, "node" => record.node, "error" => record.message,
+            "remedy" => remedy);
     }
 
     /// The process ends.

@@ -47,6 +47,7 @@ struct Inner {
 #[derive(Default)]
 struct Limiters {
     dead_lettered: Limiter,
+    failure_skipped: Limiter,
     redispatched: Limiter,
     headers_left_out: Limiter,
     produce_refused: Limiter,

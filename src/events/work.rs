@@ -19,6 +19,15 @@ impl Events {
         }
     }
 
+    /// A record failed and is skipped, as the policy for failures says. Counted as an outcome when it is settled.
+    pub fn failure_skipped(&self, record: &Record, class: &'static str, node: Option<&str>, message: &str) {
+        if let Some(suppressed) = self.0.limits.failure_skipped.pass(Instant::now()) {
+            warn!(self.0.log, "record failed and is skipped"; "topic" => &*record.topic, "partition" => record.partition.0,
+                "offset" => record.offset.0, "class" => class, "node" => node, "error" => message,
+                "suppressed" => suppressed);
+        }
+    }
+
     /// Whoever held a record failed; it is dispatched again.
     pub fn redispatched(&self, partition: Partition, offset: Offset, attempt: u32) {
         self.redispatched.inc();

@@ -16,6 +16,7 @@ pub mod sink;
 pub mod source;
 pub mod start;
 pub mod status;
+pub mod suspects;
 pub mod topics;
 pub mod transaction;
 pub mod transactor;

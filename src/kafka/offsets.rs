@@ -115,14 +115,14 @@ impl<T> Window<T> {
         self.slots.is_empty()
     }
 
-    /// What is held for the oldest unfinished record.
-    pub fn oldest(&self) -> Option<&T> {
-        self.slots.front().and_then(|slot| slot.held.as_ref())
-    }
-
     /// When the oldest unfinished record was read: after each `finish` the front of the window is unfinished.
     pub fn oldest_unfinished(&self) -> Option<Duration> {
         self.slots.front().map(|slot| slot.read_at)
+    }
+
+    /// What is held for the oldest unfinished record.
+    pub fn oldest(&self) -> Option<&T> {
+        self.slots.front().and_then(|slot| slot.held.as_ref())
     }
 
     /// What is still held, in read order.

@@ -1,87 +1,22 @@
 //! The decisions of the actor that owns a partition: what to read, what to start, what to commit, when it is drained.
 //!
 //! Pure: `step(epoch, event, now, room, commands)`. A record is owned here from the moment it is read until the broker has
-//! acknowledged its outcome; whatever happens right of here, one of `Acked`, `Lost` or `Undelivered` comes back for it, or
-//! a new epoch begins at the committed offset. That is why no record can be lost.
+//! acknowledged its outcome; whatever happens right of here, one of `Acked`, `Lost`, `Undelivered` or `Halted` comes back for
+//! it, or a new epoch begins at the committed offset. That is why no record can be lost. Who is suspect after a panic: see
+//! `suspects`.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::offsets::{Seq, Window};
 use super::order::{LaneId, Lanes};
+use super::suspects::{Loss, Suspects, Suspicion};
+mod words;
+
+pub use self::words::{Bounds, Command, Event, Room};
 use crate::config::settings::Order;
 use crate::record::{Epoch, NextOffset, Offset};
-
-/// A record that was at hand in so many panics is dead-lettered.
-pub const STRIKES: u8 = 2;
-
-/// What happened.
-#[derive(Debug)]
-pub enum Event<T> {
-    /// A record was read; `item` is what the caller keeps for it.
-    Read { offset: Offset, key: Option<Bytes>, bytes: usize, item: T },
-    /// The log ends here, past control records.
-    EndsAt(NextOffset),
-    /// The record's outcome was handed to the client library: those behind it in order may follow.
-    Enqueued(Seq),
-    /// The same in a transactional partition: the outcome, with so many bytes, is held until its transaction is committed.
-    Held { seq: Seq, bytes: usize },
-    /// The broker has stored the record's outcome.
-    Acked(Seq),
-    /// The record's outcome will not come: an actor that had it died. `panic` is set when it was at hand in a panic.
-    Lost { seq: Seq, panic: Option<Arc<str>> },
-    /// The client library gave an enqueued outcome back for a reason that passes.
-    Undelivered(Seq),
-    /// Room may have become free.
-    Pump,
-    /// The partition is taken away, or the service stops: finish what runs, start nothing.
-    Drain,
-}
-
-/// What the actor is to do.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Run this record.
-    Start(Seq),
-    /// This record was at hand in panics again and again, the last with this text: dead-letter it.
-    GiveUp(Seq, Arc<str>),
-    /// Everything below is finished.
-    Commit(NextOffset),
-    /// There was no room to start all that could start: pump again.
-    Starved,
-    /// Nothing runs any more.
-    Drained,
-}
-
-/// Room shared with the other partitions of the process.
-pub trait Room {
-    /// Takes the right to run one record, if there is one.
-    fn take_record(&mut self) -> bool;
-    /// Gives it back.
-    fn give_record(&mut self);
-    /// Counts bytes that are held.
-    fn take_bytes(&mut self, bytes: usize);
-    /// No longer held.
-    fn give_bytes(&mut self, bytes: usize);
-    /// True while further bytes may be read by a partition that holds `held` records.
-    fn may_read(&mut self, held: usize) -> bool;
-    /// Counts bytes of outcomes that wait for a transaction.
-    fn hold(&mut self, bytes: usize);
-    /// They do no longer.
-    fn release(&mut self, bytes: usize);
-}
-
-/// Bounds of one partition.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Records read and not finished.
-    pub window: usize,
-    /// Finished records past the oldest unfinished one.
-    pub commit_span: usize,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -98,10 +33,7 @@ struct Entry<T> {
     /// Bytes of the outcome, while it waits for its transaction.
     outcome: usize,
     stage: Stage,
-    /// Panics at which it was at hand: it is suspect from the first on.
-    strikes: u8,
-    /// The text of the panic that gave it up.
-    verdict: Option<Arc<str>>,
+    suspicion: Suspicion,
     item: T,
 }
 
@@ -117,7 +49,7 @@ pub struct Partition<T> {
     running: usize,
     enqueued: usize,
     /// Waiting records that are to run with nothing beside them.
-    suspects: BTreeSet<Seq>,
+    suspects: Suspects,
     /// A suspect runs, so nothing else may.
     alone: bool,
     draining: bool,
@@ -134,7 +66,7 @@ impl<T> Partition<T> {
             lanes: Lanes::new(order),
             running: 0,
             enqueued: 0,
-            suspects: BTreeSet::new(),
+            suspects: Suspects::default(),
             alone: false,
             draining: false,
         }
@@ -166,8 +98,9 @@ impl<T> Partition<T> {
             Event::Enqueued(seq) => self.enqueued(seq, 0, room),
             Event::Held { seq, bytes } => self.enqueued(seq, bytes, room),
             Event::Acked(seq) => self.finished(seq, room),
-            Event::Lost { seq, panic } => self.lost(seq, panic, room, commands),
+            Event::Lost { seq, loss } => self.lost(seq, loss, room, commands),
             Event::Undelivered(seq) => self.undelivered(seq, room),
+            Event::Halted(seq) => self.halted(seq, room),
             Event::Pump => {}
             Event::Drain => self.draining = true,
         }
@@ -177,7 +110,12 @@ impl<T> Partition<T> {
         }
         if !self.draining {
             self.start_what_may(room, commands);
-        } else if self.is_drained() {
+            return true;
+        }
+        if !self.alone {
+            self.suspects.give_back(room);
+        }
+        if self.is_drained() {
             commands.push(Command::Drained);
         }
         true
@@ -202,6 +140,11 @@ impl<T> Partition<T> {
     /// The same, to change it.
     pub fn item_mut(&mut self, seq: Seq) -> Option<&mut T> {
         self.window.get_mut(seq).map(|entry| &mut entry.item)
+    }
+
+    /// What is kept for the oldest record that is not finished.
+    pub fn oldest(&self) -> Option<&T> {
+        self.window.oldest().map(|entry| &entry.item)
     }
 
     /// The epoch whose events are taken.
@@ -236,6 +179,7 @@ impl<T> Partition<T> {
 
     /// Gives all room back: the epoch ends here.
     pub fn close(mut self, room: &mut impl Room) {
+        self.suspects.give_back(room);
         for _ in 0..std::mem::take(&mut self.running) {
             room.give_record();
         }
@@ -261,8 +205,8 @@ impl<T> Partition<T> {
         room: &mut impl Room,
     ) {
         let lane = self.lanes.lane_of(self.window.next_seq(), key.as_ref());
-        let entry =
-            Entry { lane: lane.clone(), bytes, outcome: 0, stage: Stage::Waiting, strikes: 0, verdict: None, item };
+        let suspicion = Suspicion::default();
+        let entry = Entry { lane: lane.clone(), bytes, outcome: 0, stage: Stage::Waiting, suspicion, item };
         if let Some(seq) = self.window.read(offset, now, entry) {
             room.take_bytes(bytes);
             self.lanes.push(lane, seq);
@@ -296,22 +240,18 @@ impl<T> Partition<T> {
             }
             // The attempt was given up for lost, and yet the broker has its outcome: nothing is left to run.
             Stage::Waiting => {
-                self.suspects.remove(&seq);
+                self.suspects.remove(seq);
                 self.lanes.withdraw(&entry.lane, seq);
             }
         }
     }
 
-    fn lost(&mut self, seq: Seq, panic: Option<Arc<str>>, room: &mut impl Room, commands: &mut Vec<Command>) {
+    fn lost(&mut self, seq: Seq, loss: Loss, room: &mut impl Room, commands: &mut Vec<Command>) {
+        let sole = self.alone && self.suspects.has_asked();
         let Some(entry) = self.window.get_mut(seq).filter(|entry| entry.stage == Stage::Running) else { return };
-        if let Some(text) = panic {
-            entry.strikes = entry.strikes.saturating_add(1);
-            if entry.strikes >= STRIKES {
-                // Still counts as running: its dead letter takes the same way out.
-                entry.verdict = Some(text.clone());
-                commands.push(Command::GiveUp(seq, text));
-                return;
-            }
+        if let Some(panic) = entry.suspicion.hear(loss, sole) {
+            // Still counts as running: its dead letter takes the same way out.
+            return commands.push(Command::GiveUp(seq, panic));
         }
         self.stopped_running(room);
         self.again(seq, false);
@@ -326,32 +266,46 @@ impl<T> Partition<T> {
         }
     }
 
+    fn halted(&mut self, seq: Seq, room: &mut impl Room) {
+        self.draining = true;
+        match self.window.get(seq).map(|entry| entry.stage) {
+            Some(Stage::Running) => {
+                self.stopped_running(room);
+                self.again(seq, false);
+            }
+            // What failed is the dead letter in place of an outcome that the broker refused.
+            Some(Stage::Enqueued) => self.undelivered(seq, room),
+            Some(Stage::Waiting) | None => {}
+        }
+    }
+
     /// Back in line; `left` tells whether its lane went on without it.
     fn again(&mut self, seq: Seq, left: bool) {
         let Some(entry) = self.window.get_mut(seq) else { return };
         entry.stage = Stage::Waiting;
-        if entry.strikes > 0 {
-            self.suspects.insert(seq);
-        }
+        self.suspects.add(seq, &entry.suspicion);
         self.lanes.again(entry.lane.clone(), seq, left);
     }
 
     fn stopped_running(&mut self, room: &mut impl Room) {
         self.running -= 1;
-        if self.running == 0 {
-            self.alone = false;
-        }
         room.give_record();
+        if self.running == 0 && std::mem::take(&mut self.alone) {
+            // Another partition's suspect may come first now.
+            self.suspects.give_back(room);
+        }
     }
 
     fn start_what_may(&mut self, room: &mut impl Room, commands: &mut Vec<Command>) {
         while !self.alone {
-            let suspect = self.suspects.first().copied();
+            let suspect = self.suspects.first();
+            // Asked for even while something of its own runs: until then, nothing else may begin in the process.
+            let free = self.suspects.may_run(room);
             // The rest waits until the suspects have run, each alone.
             if suspect.is_some() && self.running > 0 || suspect.or_else(|| self.lanes.peek()).is_none() {
                 return;
             }
-            if !room.take_record() {
+            if !(free && room.take_record()) {
                 commands.push(Command::Starved);
                 return;
             }
@@ -368,7 +322,7 @@ impl<T> Partition<T> {
     fn start_suspect(&mut self, suspect: Seq) -> Option<Seq> {
         let lane = &self.window.get(suspect)?.lane;
         let seq = self.lanes.start_in(lane, suspect)?;
-        self.alone = self.suspects.remove(&seq);
+        self.alone = self.suspects.remove(seq);
         Some(seq)
     }
 
@@ -376,7 +330,7 @@ impl<T> Partition<T> {
         let Some(entry) = self.window.get_mut(seq) else { return };
         entry.stage = Stage::Running;
         self.running += 1;
-        commands.push(entry.verdict.clone().map_or(Command::Start(seq), |text| Command::GiveUp(seq, text)));
+        commands.push(entry.suspicion.verdict().map_or(Command::Start(seq), |text| Command::GiveUp(seq, text)));
     }
 }
 

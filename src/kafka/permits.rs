@@ -1,10 +1,15 @@
 //! Room for running records and held bytes, shared by all partitions of the process.
 //!
 //! Counters only: taking and giving back never wakes another thread. A partition that found no room asks again on its own
-//! events and on a short tick. While somebody waits, nobody takes more than an equal share.
+//! events and on a short tick. While somebody waits, nobody takes more than an equal share. While somebody wants to run a
+//! record with nothing beside it in the process, nobody else begins anything.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::collections::VecDeque;
+use std::sync::atomic::{
+    AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::partition::Room;
 
@@ -16,6 +21,35 @@ pub struct Permits {
     /// Bytes of outcomes that wait for a transaction.
     held: Pool,
     partitions: AtomicUsize,
+    loners: Loners,
+}
+
+/// Who wants to run a record with nothing beside it, in the order of asking. The first has the right once nothing runs.
+#[derive(Debug, Default)]
+struct Loners {
+    /// Names shares; 0 names none.
+    names: AtomicU64,
+    /// The first in line: what everybody looks at before taking a record.
+    first: AtomicU64,
+    line: Mutex<VecDeque<u64>>,
+}
+
+impl Loners {
+    fn line(&self) -> MutexGuard<'_, VecDeque<u64>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self, name: u64) {
+        let mut line = self.line();
+        line.push_back(name);
+        self.first.store(line.front().copied().unwrap_or(0), SeqCst);
+    }
+
+    fn leave(&self, name: u64) {
+        let mut line = self.line();
+        line.retain(|other| *other != name);
+        self.first.store(line.front().copied().unwrap_or(0), SeqCst);
+    }
 }
 
 #[derive(Debug)]
@@ -46,7 +80,7 @@ impl Permits {
     /// The same, and so many bytes of outcomes that wait for a transaction.
     pub fn with_held(records: usize, bytes: usize, held: usize) -> Arc<Self> {
         let [records, bytes, held] = [records, bytes, held].map(Pool::new);
-        Arc::new(Self { records, bytes, held, partitions: AtomicUsize::new(0) })
+        Arc::new(Self { records, bytes, held, partitions: AtomicUsize::new(0), loners: Loners::default() })
     }
 
     /// Records that run now.
@@ -67,7 +101,17 @@ impl Permits {
     /// A partition's part in the room.
     pub fn share(self: &Arc<Self>) -> Share {
         self.partitions.fetch_add(1, Relaxed);
-        Share { permits: self.clone(), records: 0, bytes: 0, held: 0, waits_for_record: false, waits_for_bytes: false }
+        let name = self.loners.names.fetch_add(1, Relaxed) + 1;
+        Share {
+            permits: self.clone(),
+            name,
+            records: 0,
+            bytes: 0,
+            held: 0,
+            waits_for_record: false,
+            waits_for_bytes: false,
+            in_line: false,
+        }
     }
 }
 
@@ -75,11 +119,14 @@ impl Permits {
 #[derive(Debug)]
 pub struct Share {
     permits: Arc<Permits>,
+    name: u64,
     records: usize,
     bytes: usize,
     held: usize,
     waits_for_record: bool,
     waits_for_bytes: bool,
+    /// Among those who want the process for themselves.
+    in_line: bool,
 }
 
 impl Share {
@@ -111,9 +158,21 @@ impl Share {
 impl Room for Share {
     fn take_record(&mut self) -> bool {
         let pool = &self.permits.records;
-        let open = pool.is_open_to(self.records, self.waits_for_record, self.permits.partitions.load(Relaxed));
-        let taken =
-            open && pool.used.fetch_update(Relaxed, Relaxed, |used| (used < pool.limit).then_some(used + 1)).is_ok();
+        // Whoever wants to be alone holds nothing, and nobody else gets anything, so shares do not matter to it.
+        let open =
+            self.in_line || pool.is_open_to(self.records, self.waits_for_record, self.permits.partitions.load(Relaxed));
+        let barred = || {
+            let first = self.permits.loners.first.load(SeqCst);
+            first != 0 && first != self.name
+        };
+        let mut taken = open
+            && !barred()
+            && pool.used.fetch_update(SeqCst, Relaxed, |used| (used < pool.limit).then_some(used + 1)).is_ok();
+        // Looked at again after taking: either this sees the one who wants to be alone, or that one sees the record.
+        if taken && barred() {
+            pool.used.fetch_sub(1, SeqCst);
+            taken = false;
+        }
         Self::wait(&mut self.waits_for_record, pool, !taken);
         self.records += usize::from(taken);
         taken
@@ -121,7 +180,21 @@ impl Room for Share {
 
     fn give_record(&mut self) {
         self.records -= 1;
-        self.permits.records.used.fetch_sub(1, Relaxed);
+        self.permits.records.used.fetch_sub(1, SeqCst);
+    }
+
+    fn take_process(&mut self) -> bool {
+        let loners = &self.permits.loners;
+        if !std::mem::replace(&mut self.in_line, true) {
+            loners.join(self.name);
+        }
+        loners.first.load(SeqCst) == self.name && self.permits.records.used.load(SeqCst) == 0
+    }
+
+    fn give_process(&mut self) {
+        if std::mem::take(&mut self.in_line) {
+            self.permits.loners.leave(self.name);
+        }
     }
 
     fn take_bytes(&mut self, bytes: usize) {
@@ -158,7 +231,8 @@ impl Drop for Share {
     fn drop(&mut self) {
         Self::wait(&mut self.waits_for_record, &self.permits.records, false);
         Self::wait(&mut self.waits_for_bytes, &self.permits.bytes, false);
-        self.permits.records.used.fetch_sub(self.records, Relaxed);
+        self.permits.records.used.fetch_sub(self.records, SeqCst);
+        self.give_process();
         self.permits.bytes.used.fetch_sub(self.bytes, Relaxed);
         self.permits.held.used.fetch_sub(self.held, Relaxed);
         self.permits.partitions.fetch_sub(1, Relaxed);
@@ -208,6 +282,27 @@ mod tests {
         assert!(other.may_read(1) && permits.held_used() == 21);
         drop(other);
         assert_eq!(permits.held_used(), 0);
+    }
+
+    #[test]
+    fn who_wants_to_be_alone_waits_for_what_runs_and_nobody_else_begins() {
+        let permits = Permits::new(4, 10);
+        let (mut a, mut b, mut c) = (permits.share(), permits.share(), permits.share());
+        assert!(c.take_record());
+        assert!(!a.take_process(), "a record of another partition runs");
+        assert!(!c.take_record() && !b.take_process() && !b.take_record());
+        c.give_record();
+        assert!(!b.take_process(), "a asked first");
+        assert!(a.take_process() && a.take_record());
+        assert!(!a.take_process(), "its own record runs");
+        a.give_record();
+        a.give_process();
+        assert!(!a.take_process(), "it is the turn of b");
+        assert!(b.take_process() && b.take_record());
+        drop(b);
+        assert!(a.take_process(), "a drop gives the right back, and the record");
+        a.give_process();
+        assert!(c.take_record() && a.take_record());
     }
 
     #[test]

@@ -5,14 +5,14 @@
 //! `Acked`, `Lost`, `Refused` or `Undelivered` comes back, because the record travels with a guard that tells of its own
 //! death. If this actor dies, its next life gets a new epoch that begins at what was finished.
 
-use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
-use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, ItemId, Receive, Recipient};
+use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, Receive, Recipient};
 use tokio::time::Instant;
 
+use self::own::OwnPanics;
 use super::assignment::Reread;
 use super::messages::{Back, Link, item};
 use crate::events::{Client, PartitionMetrics};
@@ -22,10 +22,11 @@ use crate::kafka::partition::{Command, Event, Partition as Machine};
 use crate::kafka::permits::Share;
 use crate::kafka::sink::{Settlement, Settlements};
 use crate::kafka::source::{Assigned, ReadEnd};
-use crate::record::{Epoch, NextOffset, Partition, Record};
+use crate::record::{Epoch, NextOffset, Offset, Partition, Record};
 
 mod dispatch;
 mod end;
+mod own;
 mod parts;
 mod settle;
 
@@ -77,6 +78,8 @@ struct Reign {
     machine: Machine<Held>,
     share: Share,
     metrics: PartitionMetrics,
+    /// The last record read.
+    last: Option<Offset>,
     /// Reading stopped for want of room.
     unread: bool,
     at_end: bool,
@@ -93,8 +96,8 @@ pub struct ConsumerActor {
     born: Instant,
     reign: Option<Reign>,
     orphaned: bool,
-    /// Records at hand when this actor panicked.
-    strikes: HashMap<ItemId, (u8, Arc<str>)>,
+    /// What its own panics say of its records.
+    own: OwnPanics,
     /// To be said to the machine after a pause.
     later: Vec<Event<Held>>,
     pump_planned: bool,
@@ -115,7 +118,7 @@ impl ConsumerActor {
             born: Instant::now(),
             reign: None,
             orphaned,
-            strikes: HashMap::new(),
+            own: OwnPanics::default(),
             later: Vec::new(),
             pump_planned: false,
             commands: Vec::new(),
@@ -143,6 +146,7 @@ impl ConsumerActor {
             share: self.parts.permits.share(),
             metrics: self.parts.events.partition(self.partition),
             assigned,
+            last: None,
             unread: false,
             at_end: false,
             outside: false,
@@ -179,7 +183,10 @@ impl ConsumerActor {
         if reign.outside {
             return self.reread_when_empty();
         }
-        let most = reign.machine.may_read(&mut reign.share).min(BATCH);
+        let mut most = reign.machine.may_read(&mut reign.share).min(BATCH);
+        if self.own.one_at_a_time() {
+            most = most.min(1_usize.saturating_sub(reign.machine.unfinished()));
+        }
         reign.unread = most == 0;
         if most == 0 {
             if reign.share.waits() {
@@ -200,6 +207,10 @@ impl ConsumerActor {
         self.parts.events.records_consumed.inc_by(records.len() as u64);
         for record in records.drain(..) {
             ctx.at_hand(item(&record));
+            self.own.read(record.offset);
+            if let Some(reign) = &mut self.reign {
+                reign.last = Some(record.offset);
+            }
             let (offset, key, bytes) = (record.offset, record.key.clone(), record.size());
             let item = Held {
                 record: Arc::new(record),
@@ -315,10 +326,7 @@ impl Actor for ConsumerActor {
         self.commands = Vec::new();
         self.records = Vec::new();
         self.settled = Vec::new();
-        self.reign = None;
-        if let Some(at_hand) = why.at_hand {
-            self.strike(at_hand, &why.exit.to_string());
-        }
+        self.blame(why);
         self.ask_to_reread(None);
     }
 
@@ -365,8 +373,9 @@ impl Receive<Back> for ConsumerActor {
         match back {
             Back::Enqueued(epoch, seq) => self.step(epoch, Event::Enqueued(seq), ctx),
             Back::Held(epoch, seq, bytes) => self.step(epoch, Event::Held { seq, bytes }, ctx),
-            Back::Lost { epoch, seq, panic } => {
-                let event = self.lost(seq, panic);
+            Back::Halted(epoch, seq) => self.step(epoch, Event::Halted(seq), ctx),
+            Back::Lost { epoch, seq, loss } => {
+                let event = self.lost(seq, loss);
                 self.step(epoch, event, ctx);
             }
         }

@@ -10,6 +10,7 @@ use crate::kafka::holdings::Marks;
 use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::Outcome;
 use crate::kafka::sink::{Letter, Settlements, Ticket};
+use crate::kafka::suspects::Loss;
 use crate::record::{Epoch, Message, Partition, Record};
 
 /// One life of an owner, as those see it who hold its records.
@@ -39,15 +40,17 @@ pub enum Back {
     Enqueued(Epoch, Seq),
     /// The outcome, with so many bytes, waits for its transaction.
     Held(Epoch, Seq, usize),
-    /// Whoever held the record died, or gave it up. `panic` is set when it was at hand in a panic.
+    /// Whoever held the record died, or gave it up.
     Lost {
         /// Which life of the owner.
         epoch: Epoch,
         /// Which record.
         seq: Seq,
-        /// Text of the panic.
-        panic: Option<Arc<str>>,
+        /// How it was held there.
+        loss: Loss,
     },
+    /// The record failed, which is to stop the service.
+    Halted(Epoch, Seq),
 }
 
 /// Goes with a record wherever it is handled. Dropped without a word, it tells the owner that the record was lost there.
@@ -100,9 +103,16 @@ impl Guard {
         }
     }
 
-    /// The record was at hand in a panic.
-    pub fn suspect(mut self, panic: Arc<str>) {
-        self.lost(Some(panic));
+    /// Whoever held the record died.
+    pub fn lost(mut self, loss: Loss) {
+        self.tell_lost(loss);
+    }
+
+    /// The record failed, which is to stop the service.
+    pub fn halted(mut self) {
+        if let Some(link) = self.link.take() {
+            drop(link.back.tell(Back::Halted(link.epoch, self.seq)));
+        }
     }
 
     /// The owner knows already.
@@ -110,16 +120,16 @@ impl Guard {
         self.link = None;
     }
 
-    fn lost(&mut self, panic: Option<Arc<str>>) {
+    fn tell_lost(&mut self, loss: Loss) {
         if let Some(link) = self.link.take() {
-            drop(link.back.tell(Back::Lost { epoch: link.epoch, seq: self.seq, panic }));
+            drop(link.back.tell(Back::Lost { epoch: link.epoch, seq: self.seq, loss }));
         }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.lost(None);
+        self.tell_lost(Loss::Innocent);
     }
 }
 

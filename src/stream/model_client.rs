@@ -1,9 +1,10 @@
 //! ModelClientActor: runs calls to one endpoint, many at a time, and asks for its readiness.
 //!
 //! It decides nothing: what a failure means, and whether and when to call again, is the router's. A call that dies with this
-//! actor tells the router so by its guard.
+//! actor tells the router so by its guard, and how it was held.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +14,13 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::Code;
 
+use super::blame::Blame;
+use super::game_day::{self, Kind, Manner};
 use super::journey::Target;
 use super::router::RequestRouterActor;
 use crate::config::settings::{Node, Protocol, Transport};
 use crate::events::{CallOutcome, NodeMetrics};
+use crate::kafka::suspects::Loss;
 use crate::model::call::{CallRequest, Reply};
 use crate::model::client::{Bounds, Client};
 use crate::model::error::CallError;
@@ -39,6 +43,8 @@ pub struct Call {
     pub item: ItemId,
     /// What to send.
     pub request: CallRequest,
+    /// The crash that the record asks for.
+    pub crash: Option<Manner>,
     /// Ends when nobody waits for the call any more.
     pub stopped: oneshot::Receiver<()>,
 }
@@ -55,10 +61,18 @@ impl CallGuard {
         Self { id, router: Some(router) }
     }
 
-    fn done(mut self, result: Result<Reply, CallError>) {
+    fn end(&mut self, end: End) {
         if let Some(router) = self.router.take() {
-            drop(router.tell(Called { id: self.id, result: Some(result) }));
+            drop(router.tell(Called { id: self.id, end }));
         }
+    }
+
+    fn done(mut self, result: Result<Reply, CallError>) {
+        self.end(End::Result(result));
+    }
+
+    fn lost(mut self, loss: Loss) {
+        self.end(End::Lost(loss));
     }
 
     /// Nobody waits for the call, as its caller knows.
@@ -69,26 +83,24 @@ impl CallGuard {
 
 impl Drop for CallGuard {
     fn drop(&mut self) {
-        if let Some(router) = self.router.take() {
-            drop(router.tell(Called { id: self.id, result: None }));
-        }
+        self.end(End::Lost(Loss::Innocent));
     }
 }
 
-/// The end of a call. Without a result, it was lost here.
+/// The end of a call.
 pub struct Called {
     /// Which call.
     pub id: CallId,
     /// What came of it.
-    pub result: Option<Result<Reply, CallError>>,
+    pub end: End,
 }
 
-/// This record was at hand when a client panicked.
-pub struct Suspect {
-    /// The record.
-    pub item: ItemId,
-    /// The panic.
-    pub panic: Arc<str>,
+/// What came of a call.
+pub enum End {
+    /// A reply, or why there is none.
+    Result(Result<Reply, CallError>),
+    /// It was lost with its client, which held it so.
+    Lost(Loss),
 }
 
 /// Ask the endpoint whether it is ready.
@@ -129,13 +141,15 @@ pub struct Parts {
 pub struct ModelClientActor {
     parts: Parts,
     client: Option<Rc<Client>>,
-    running: usize,
+    /// Calls that run. Not held by their futures: what a panic says of them is known only after these are gone.
+    running: HashMap<u64, (ItemId, CallGuard)>,
+    calls: u64,
 }
 
 impl ModelClientActor {
     /// An actor whose client is made when its life starts, on its own thread.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, client: None, running: 0 }
+        Self { parts, client: None, running: HashMap::new(), calls: 0 }
     }
 
     fn count(&self, result: &Result<Reply, CallError>, took: Duration) {
@@ -177,9 +191,10 @@ impl Actor for ModelClientActor {
 
     fn restarting(&mut self, why: &Ended) {
         self.client = None;
-        self.running = 0;
-        if let Some(item) = why.at_hand {
-            drop(self.parts.router.tell(Suspect { item, panic: why.exit.to_string().into() }));
+        let running = std::mem::take(&mut self.running);
+        let blame = Blame::new(why, running.values().map(|(item, _)| *item));
+        for (item, guard) in running.into_values() {
+            guard.lost(blame.loss(item));
         }
     }
 
@@ -188,7 +203,7 @@ impl Actor for ModelClientActor {
             "node": self.parts.node.name,
             "transport": self.parts.transport.to_string(),
             "endpoint": self.parts.node.endpoint(self.parts.transport).map(ToString::to_string),
-            "running": self.running,
+            "running": self.running.len(),
         })
     }
 }
@@ -199,8 +214,19 @@ impl Receive<Call> for ModelClientActor {
         ctx.at_hand(call.item);
         // The place in the mailbox is held for the whole call: it is the bound of calls that run.
         let place = ctx.take_permit();
-        let (guard, request, stopped) = (call.guard, call.request, call.stopped);
-        self.running += 1;
+        let (request, stopped) = (call.request, call.stopped);
+        self.calls += 1;
+        let number = self.calls;
+        self.running.insert(number, (call.item, call.guard));
+        match call.crash {
+            None => {}
+            Some(Manner::AtHand) => game_day::crash(Kind::Model),
+            Some(Manner::Unseen) => {
+                // Held until then: no answer may come first.
+                ctx.later(Duration::ZERO, |_, _| game_day::crash(Kind::Model));
+                return;
+            }
+        }
         let begun = Instant::now();
         ctx.spawn(
             async move {
@@ -209,11 +235,11 @@ impl Receive<Call> for ModelClientActor {
                     result = client.call(request) => Some(result),
                     _ = stopped => None,
                 };
-                (result, guard, place)
+                (result, place)
             },
-            move |actor, (result, guard, place), _| {
+            move |actor, (result, place), _| {
                 drop(place);
-                actor.running -= 1;
+                let Some((_, guard)) = actor.running.remove(&number) else { return };
                 let Some(result) = result else { return guard.disarm() };
                 actor.count(&result, begun.elapsed());
                 if result.as_ref().map_or_else(CallError::is_answer, |_| true) {

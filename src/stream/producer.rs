@@ -10,8 +10,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millrace_actors::{Actor, Ctx, Failure as Ended, ItemId, Permit, Receive};
 
+use super::blame::Blame;
+use super::game_day::{self, GameDay, Kind, Manner};
+use super::halt::{Halt, Halted};
 use super::messages::{Finished, Guard, item};
-use crate::config::settings::Order;
+use crate::config::settings::{OnFailure, Order};
 use crate::events::Events;
 use crate::kafka::dead_letter;
 use crate::kafka::outcome::{OutRecord, Outcome, placement};
@@ -46,6 +49,12 @@ pub struct Parts {
     pub order: Order,
     /// Partitions of the topics.
     pub partitions: Arc<Partitions>,
+    /// What becomes of a record that failed.
+    pub on_failure: OnFailure,
+    /// Told of a record that stops the service.
+    pub halt: Arc<Halt>,
+    /// Whether records may ask for crashes.
+    pub game_day: GameDay,
     /// Where happenings are told.
     pub events: Events,
 }
@@ -53,7 +62,8 @@ pub struct Parts {
 /// An outcome that the client library had no room for.
 struct Pending {
     record: OutRecord,
-    ticket: Box<Ticket>,
+    /// Absent only while the client library is asked.
+    ticket: Option<Box<Ticket>>,
     /// The offset after the record's.
     next: NextOffset,
     guard: Guard,
@@ -66,6 +76,8 @@ struct Pending {
 pub struct ProducerActor {
     parts: Parts,
     answers: Answers,
+    /// An outcome that has come and is not pending yet: kept here, so that a panic meanwhile does not take it along.
+    taken: Option<Finished>,
     pending: VecDeque<Pending>,
     planned: bool,
 }
@@ -74,7 +86,7 @@ impl ProducerActor {
     /// An actor that holds nothing.
     pub fn new(parts: Parts) -> Self {
         let answers = Answers::new(parts.output_topic.clone());
-        Self { parts, answers, pending: VecDeque::new(), planned: false }
+        Self { parts, answers, taken: None, pending: VecDeque::new(), planned: false }
     }
 
     fn record(&self, finished: &Finished) -> Option<(OutRecord, Letter)> {
@@ -87,6 +99,11 @@ impl ProducerActor {
                 let place = place(&self.parts.partitions.output);
                 let out = self.answers.record(record, puid.clone(), message.clone(), place);
                 Some((out, Letter::Answer))
+            }
+            Outcome::DeadLettered(failure) if self.parts.on_failure == OnFailure::Skip => {
+                let (class, node) = (failure.class.label(), failure.node.as_deref());
+                self.parts.events.failure_skipped(record, class, node, &failure.message);
+                None
             }
             Outcome::DeadLettered(failure) => {
                 self.parts.events.dead_lettered(
@@ -103,52 +120,71 @@ impl ProducerActor {
         }
     }
 
-    /// Hands an outcome over. What cannot be taken now comes back, to be kept first in line.
-    fn send(&self, mut pending: Pending) -> Option<Pending> {
+    /// Hands the first in line over. False while it has to wait.
+    fn send_first(&mut self) -> bool {
         let sink = match &self.parts.writer {
-            Writer::AtOnce(sink) => sink,
-            Writer::InTransactions(transactor) => {
-                hand_over(transactor, pending.guard, *pending.ticket, pending.next, Some(pending.record));
-                return None;
-            }
+            Writer::AtOnce(sink) => sink.clone(),
+            Writer::InTransactions(transactor) => return hand_over_first(transactor, &mut self.pending),
         };
-        match sink.send(&pending.record, pending.ticket) {
-            Ok(()) => {
-                pending.guard.enqueued();
-                None
-            }
-            Err(NotTaken::Refused(ticket, code)) => {
-                pending.guard.enqueued();
-                ticket.settle(Settled::Refused(code));
-                None
-            }
+        // It stays in line until it is taken: a panic here must find it.
+        let Some(first) = self.pending.front_mut() else { return false };
+        let Some(ticket) = first.ticket.take() else { return false };
+        let refused = match sink.send(&first.record, ticket) {
+            Ok(()) => None,
+            Err(NotTaken::Refused(ticket, code)) => Some((ticket, code)),
             Err(NotTaken::NotNow(ticket, code)) => {
-                self.parts.events.produce_failed(&pending.record.topic, &code);
-                pending.ticket = ticket;
-                Some(pending)
+                self.parts.events.produce_failed(&first.record.topic, &code);
+                first.ticket = Some(ticket);
+                return false;
             }
             Err(NotTaken::Full(ticket)) => {
-                pending.ticket = ticket;
-                Some(pending)
+                first.ticket = Some(ticket);
+                return false;
             }
+        };
+        if let Some(first) = self.pending.pop_front() {
+            first.guard.enqueued();
         }
+        if let Some((ticket, code)) = refused {
+            ticket.settle(Settled::Refused(code));
+        }
+        true
     }
 
     fn retry(&mut self, ctx: &mut Ctx<'_, Self>) {
-        while let Some(pending) = self.pending.pop_front() {
-            if !pending.guard.is_current() {
+        while let Some(first) = self.pending.front() {
+            if first.guard.is_current() {
+                ctx.at_hand(first.item);
+                if !self.send_first() {
+                    break;
+                }
+            } else if let Some(late) = self.pending.pop_front() {
                 self.parts.events.late_results_dropped.inc();
-                pending.guard.disarm();
-                continue;
-            }
-            ctx.at_hand(pending.item);
-            if let Some(pending) = self.send(pending) {
-                self.pending.push_front(pending);
-                break;
+                late.guard.disarm();
             }
         }
         ctx.clear_at_hand();
         self.plan(ctx);
+    }
+
+    /// Whether the outcome stops the service, and then whatever is to be done about it.
+    fn halts(&mut self) -> bool {
+        let Some(Finished { record, outcome: Outcome::DeadLettered(failure), .. }) = &self.taken else { return false };
+        if self.parts.on_failure != OnFailure::Stop {
+            return false;
+        }
+        self.parts.halt.tell(Halted::new(record, failure));
+        if let Some(finished) = self.taken.take() {
+            finished.guard.halted();
+        }
+        true
+    }
+
+    fn crash_asked(&self) -> Option<Manner> {
+        let finished = self.taken.as_ref()?;
+        // A failure is written whatever the record asks for.
+        let failed = matches!(finished.outcome, Outcome::DeadLettered(_));
+        self.parts.game_day.asks(&finished.record, Kind::Producer).filter(|_| !failed)
     }
 
     fn plan(&mut self, ctx: &mut Ctx<'_, Self>) {
@@ -159,6 +195,13 @@ impl ProducerActor {
             });
         }
     }
+}
+
+/// The first in line waits for its transaction from now on. False if there is none.
+fn hand_over_first(transactor: &Transactor, pending: &mut VecDeque<Pending>) -> bool {
+    let Some(Pending { record, ticket: Some(ticket), next, guard, .. }) = pending.pop_front() else { return false };
+    hand_over(transactor, guard, *ticket, next, Some(record));
+    true
 }
 
 /// The outcome waits for its transaction from now on.
@@ -177,11 +220,13 @@ fn now_ms() -> i64 {
 impl Actor for ProducerActor {
     fn restarting(&mut self, why: &Ended) {
         self.planned = false;
-        let panic: Arc<str> = why.exit.to_string().into();
-        for pending in std::mem::take(&mut self.pending) {
-            if Some(pending.item) == why.at_hand {
-                pending.guard.suspect(panic.clone());
-            }
+        let (pending, taken) = (std::mem::take(&mut self.pending), self.taken.take());
+        let taken = taken.map(|finished| (item(&finished.record), finished.guard));
+        let held = pending.into_iter().map(|pending| (pending.item, pending.guard)).chain(taken);
+        let held: Vec<(ItemId, Guard)> = held.collect();
+        let blame = Blame::new(why, held.iter().map(|(item, _)| *item));
+        for (item, guard) in held {
+            guard.lost(blame.loss(item));
         }
     }
 
@@ -198,7 +243,17 @@ impl Receive<Finished> for ProducerActor {
         }
         let item = item(&finished.record);
         ctx.at_hand(item);
-        let Some((record, letter)) = self.record(&finished) else {
+        self.taken = Some(finished);
+        if self.halts() {
+            return;
+        }
+        let crash = self.crash_asked();
+        if crash == Some(Manner::AtHand) {
+            game_day::crash(Kind::Producer);
+        }
+        let made = self.taken.as_ref().and_then(|finished| self.record(finished));
+        let Some(finished) = self.taken.take() else { return };
+        let Some((record, letter)) = made else {
             let Some(ticket) = finished.guard.ticket(Letter::Nothing) else { return };
             match &self.parts.writer {
                 // Nothing is written, so it is settled as soon as it comes.
@@ -212,15 +267,14 @@ impl Receive<Finished> for ProducerActor {
             }
             return;
         };
-        let Some(ticket) = finished.guard.ticket(letter) else { return };
+        let ticket = finished.guard.ticket(letter);
         let next = finished.record.offset.next();
         let pending = Pending { record, ticket, next, guard: finished.guard, item, _permit: ctx.take_permit() };
-        if self.pending.is_empty() {
-            if let Some(pending) = self.send(pending) {
-                self.pending.push_back(pending);
-            }
-        } else {
-            self.pending.push_back(pending);
+        self.pending.push_back(pending);
+        if crash.is_some() {
+            drop(ctx.later(Duration::ZERO, |_, _| game_day::crash(Kind::Producer)));
+        } else if self.pending.len() == 1 {
+            self.send_first();
         }
         self.plan(ctx);
     }

@@ -11,13 +11,16 @@ use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, Receive};
 use tokio::time::Instant;
 
 use self::flight::{Flight, Owner};
+use super::blame::Blame;
 use super::endpoint::{Endpoint, EndpointParts};
+use super::game_day::{self, GameDay, Kind, Manner};
 use super::journey::{Command, Event, Journey, Rules, Target};
 use super::messages::{Finished, Request, item};
-use super::model_client::{Called, Probed, Suspect};
+use super::model_client::{Called, End, Probed};
 use super::producer::ProducerActor;
 use crate::config::settings::Transport;
 use crate::events::Events;
+use crate::kafka::suspects::Loss;
 use crate::model::availability::Verdict;
 use crate::model::error::CallError;
 use crate::model::headers::call_headers;
@@ -43,6 +46,8 @@ pub struct Parts {
     pub producer: ActorRef<ProducerActor>,
     /// Most requests that run for comparison only, at a time.
     pub shadows: usize,
+    /// Whether records may ask for crashes.
+    pub game_day: GameDay,
     /// Start of the time that all clients of an endpoint go by.
     pub began: Instant,
     /// Where happenings are told.
@@ -55,6 +60,8 @@ pub struct RequestRouterActor {
     address: ActorRef<Self>,
     endpoints: Vec<Endpoint>,
     flights: HashMap<u64, Flight>,
+    /// A request that has come and is no flight yet: kept here, so that a panic meanwhile does not take it along.
+    taken: Option<Request>,
     /// Counts on over lives, so that a late result of an earlier life meets no request.
     next_flight: u64,
     /// Flights for comparison only among them.
@@ -75,6 +82,7 @@ impl RequestRouterActor {
             address,
             endpoints,
             flights: HashMap::new(),
+            taken: None,
             next_flight: 0,
             shadows: 0,
             finished: VecDeque::new(),
@@ -98,10 +106,12 @@ impl RequestRouterActor {
     fn step(&mut self, id: u64, event: Event<'_>, failure: Option<(Target, &CallError)>, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
         let Some(flight) = self.flights.get_mut(&id) else { return };
+        let item = flight.item;
         // Carrying out a command may take a step of another request.
         let mut commands = std::mem::take(&mut self.commands);
         flight.journey.step(event, now, &mut fastrand::f64, &self.parts.rules, &mut commands);
         for command in commands.drain(..) {
+            ctx.at_hand(item);
             self.carry_out(id, command, failure, ctx);
         }
         self.commands = commands;
@@ -137,12 +147,16 @@ impl RequestRouterActor {
         let current = flight.is_current();
         let (node, target, ticket) = (running.node, running.target, running.ticket);
         let (now, endpoint) = (self.parts.began.elapsed(), &mut self.endpoints[target.0]);
-        match called.result {
-            None => {
+        match called.end {
+            End::Lost(Loss::Innocent) => {
                 endpoint.dropped(ticket, now);
                 self.step(id, Event::Lost(node), None, ctx);
             }
-            Some(Ok(reply)) => {
+            End::Lost(loss) => {
+                endpoint.dropped(ticket, now);
+                self.lost(id, loss, ctx);
+            }
+            End::Result(Ok(reply)) => {
                 endpoint.answered(ticket, now);
                 if current {
                     self.step(id, Event::Replied(node, reply.message), None, ctx);
@@ -150,7 +164,7 @@ impl RequestRouterActor {
                     self.forget(id, ctx);
                 }
             }
-            Some(Err(error)) => {
+            End::Result(Err(error)) => {
                 let step = endpoint.failed(ticket, &error, now);
                 let verdict = step.verdict.unwrap_or(Verdict::Costs);
                 self.follow(target, step, Some(&error), ctx);
@@ -182,17 +196,23 @@ impl Actor for RequestRouterActor {
     }
 
     fn restarting(&mut self, why: &Ended) {
-        let panic: Arc<str> = why.exit.to_string().into();
         self.endpoints = self.parts.endpoints.iter().map(Endpoint::new).collect();
         self.planned = false;
         self.shadows = 0;
         self.commands.clear();
-        for (_, flight) in std::mem::take(&mut self.flights) {
-            if why.at_hand == Some(flight.item) {
-                flight.suspect(panic.clone());
-            }
+        let (flights, finished) = (std::mem::take(&mut self.flights), std::mem::take(&mut self.finished));
+        let taken = self.taken.take();
+        let outside = finished.iter().map(|it| &it.record).chain(taken.iter().map(|it| &it.record));
+        let held = flights.values().map(|flight| flight.item).chain(outside.map(|record| item(record)));
+        let blame = Blame::new(why, held);
+        for flight in flights.into_values() {
+            let loss = blame.loss(flight.item);
+            flight.lost(loss);
         }
-        self.finished.clear();
+        let guards = finished.into_iter().map(|it| (item(&it.record), it.guard));
+        for (item, guard) in guards.chain(taken.map(|it| (item(&it.record), it.guard))) {
+            guard.lost(blame.loss(item));
+        }
     }
 
     fn observe(&self) -> serde_json::Value {
@@ -209,6 +229,7 @@ impl Receive<Request> for RequestRouterActor {
     fn receive(&mut self, request: Request, ctx: &mut Ctx<'_, Self>) {
         let item = item(&request.record);
         ctx.at_hand(item);
+        let request = &*self.taken.insert(request);
         let puid = std::str::from_utf8(&request.puid).unwrap_or_default();
         let (headers, left_out) = call_headers(&request.record.headers, puid);
         let left_out = match request.message.transport() {
@@ -220,8 +241,18 @@ impl Receive<Request> for RequestRouterActor {
         }
         let journey = Journey::new(&self.parts.rules, &request.puid);
         let message = request.message.clone();
-        let id = self.take_off(Flight::new(Owner::Record(request), journey, headers, item, ctx.take_permit()));
-        self.step(id, Event::Begin(message), None, ctx);
+        let game_day = self.parts.game_day;
+        let (crash, of_client) =
+            (game_day.asks(&request.record, Kind::Router), game_day.asks(&request.record, Kind::Model));
+        let Some(request) = self.taken.take() else { return };
+        let mut flight = Flight::new(Owner::Record(request), journey, headers, item, ctx.take_permit());
+        flight.crash = of_client;
+        let id = self.take_off(flight);
+        match crash {
+            None => self.step(id, Event::Begin(message), None, ctx),
+            Some(Manner::AtHand) => game_day::crash(Kind::Router),
+            Some(Manner::Unseen) => drop(ctx.later(Duration::ZERO, |_, _| game_day::crash(Kind::Router))),
+        }
     }
 }
 
@@ -234,16 +265,5 @@ impl Receive<Called> for RequestRouterActor {
 impl Receive<Probed> for RequestRouterActor {
     fn receive(&mut self, probed: Probed, ctx: &mut Ctx<'_, Self>) {
         self.probed(probed, ctx);
-    }
-}
-
-impl Receive<Suspect> for RequestRouterActor {
-    fn receive(&mut self, suspect: Suspect, ctx: &mut Ctx<'_, Self>) {
-        let found = self.flights.iter().find(|(_, flight)| flight.item == suspect.item && flight.is_record());
-        if let Some(id) = found.map(|(id, _)| *id)
-            && let Some(flight) = self.remove(id, ctx)
-        {
-            flight.suspect(suspect.panic);
-        }
     }
 }

@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use millrace_actors::{Arbiters, Env, Exit, Happening, Limits as Watch, Root, RootHandle, Sighting, Watchdog};
 use prometheus::Registry;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use slog::Logger;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::halt::{self, Halt};
 use super::setting::{self, Setting};
 use super::tree::tree;
 use crate::admin::{self, AdminHandle, Health, health};
@@ -24,12 +23,16 @@ use crate::kafka::status::Heartbeat;
 
 mod actors;
 mod feedback;
+mod signals;
 
 use actors::{Actors, TreeActors};
 use feedback::Beside;
+use signals::{exit_now, on_signals};
 
 /// Ended as asked.
 pub const OK: u8 = 0;
+/// A record failed, which is to stop the service.
+pub const BAD_DATA: u8 = 65;
 /// Gave up after restarts, or made no progress.
 pub const GAVE_UP: u8 = 70;
 
@@ -122,12 +125,14 @@ impl ServiceHandle {
 /// Starts the service on a thread of its own; returns when its admin port listens. Feedback, if it is read, is a stream of its
 /// own beside the requests.
 pub fn start(settings: Settings, log: Logger) -> Result<ServiceHandle, StartError> {
+    let halt = Arc::new(Halt::default());
     let beside = feedback::of(&settings).map(|settings| {
-        let stream = Ready::new(settings, log.new(slog::o!("stream" => feedback::NAME)), feedback::registry()?)?;
+        let log = log.new(slog::o!("stream" => feedback::NAME));
+        let stream = Ready::new(settings, log, feedback::registry()?, halt.clone())?;
         Ok::<_, StartError>(Beside { health: stream.health.clone(), handle: stream.begin(None, None)? })
     });
     let beside = beside.transpose()?;
-    let stream = Ready::new(settings, log, Registry::new())?;
+    let stream = Ready::new(settings, log, Registry::new(), halt)?;
     let state = admin::State {
         health: stream.health.clone(),
         registries: iter::once(&stream.registry).chain(beside.iter().map(|it| &it.handle.registry)).cloned().collect(),
@@ -150,10 +155,11 @@ struct Ready {
     health: Health,
     registry: Registry,
     actors: Arc<TreeActors>,
+    halt: Arc<Halt>,
 }
 
 impl Ready {
-    fn new(settings: Settings, log: Logger, registry: Registry) -> Result<Self, StartError> {
+    fn new(settings: Settings, log: Logger, registry: Registry, halt: Arc<Halt>) -> Result<Self, StartError> {
         let plan = setting::plan(&settings).map_err(StartError::Settings)?;
         let metrics = Metrics::register(&registry, &settings.deployment, &settings.limits)
             .map_err(|error| StartError::Settings(format!("metrics: {error}")))?;
@@ -165,16 +171,17 @@ impl Ready {
         let served = plan.nodes().filter(|(_, node)| node.calls().next().is_some());
         let health = Health::new(served.map(|(_, node)| &*node.name));
         health.set(health::CONFIG, true, "settings read, graph checked");
-        Ok(Self { settings, plan, events, env, health, registry, actors })
+        Ok(Self { settings, plan, events, env, health, registry, actors, halt })
     }
 
     /// Runs it on a thread of its own; returns when its tree stands.
     fn begin(self, admin: Option<AdminHandle>, beside: Option<Beside>) -> Result<ServiceHandle, StartError> {
-        let Self { settings, plan, events, env, health, registry, actors } = self;
+        let Self { settings, plan, events, env, health, registry, actors, halt } = self;
         let address = admin.as_ref().map(AdminHandle::address);
         let (stop, stopped) = mpsc::unbounded_channel();
         let (begun, word) = oneshot::channel();
-        let service = Service { settings, plan, events, env, health, admin, beside, stopped, actors: actors.clone() };
+        let actors_too = actors.clone();
+        let service = Service { settings, plan, events, env, health, admin, beside, stopped, actors: actors_too, halt };
         let thread = std::thread::Builder::new()
             .name("millrace".into())
             .spawn(move || actix_rt::System::new().block_on(service.run(begun)))?;
@@ -202,20 +209,6 @@ pub fn run(settings: Settings, log: Logger) -> u8 {
     service.join()
 }
 
-fn on_signals(stopper: Stopper) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let wait = move || {
-        let mut seen = signals.forever();
-        if let Some(signal) = seen.next() {
-            stopper.stop(if signal == SIGTERM { "SIGTERM" } else { "SIGINT" });
-        }
-        if let Some(signal) = seen.next() {
-            exit_now(128 + signal as u8);
-        }
-    };
-    std::thread::Builder::new().name("signals".into()).spawn(wait).map(drop)
-}
-
 struct Service {
     settings: Settings,
     plan: Plan,
@@ -226,6 +219,8 @@ struct Service {
     beside: Option<Beside>,
     stopped: mpsc::UnboundedReceiver<String>,
     actors: Arc<TreeActors>,
+    /// Shared with the stream beside.
+    halt: Arc<Halt>,
 }
 
 impl Service {
@@ -245,6 +240,9 @@ impl Service {
         let code = loop {
             tokio::select! {
                 exit = root.ended() => break self.gave_up(&exit),
+                () = halted(&self.halt, self.admin.is_some()) => {
+                    break self.drain(&root, "a record failed and on_failure is stop", &setting).await;
+                }
                 why = self.stopped.recv() => break self.drain(&root, why.as_deref().unwrap_or("asked"), &setting).await,
                 _ = look.tick() => {
                     self.show(&setting);
@@ -262,12 +260,16 @@ impl Service {
         if let Some(beside) = self.beside.take() {
             beside.end();
         }
-        if code == OK {
+        if code != GAVE_UP {
             arbiters.stop();
         }
         self.events.stopped(code);
         if let Some(admin) = self.admin {
             admin.stop();
+            if let Some(record) = self.halt.first() {
+                // Last of all, so that it is what whoever looks for the reason sees.
+                self.events.halted(&record.told(), halt::REMEDY);
+            }
         }
         code
     }
@@ -275,8 +277,9 @@ impl Service {
     fn begin(&mut self) -> Result<(Setting, RootHandle, Arbiters, Heartbeat, Watchdog), StartError> {
         let sink_heartbeat = Heartbeat::new();
         let writer = setting::writer(&self.settings, &self.events, &sink_heartbeat).map_err(StartError::Settings)?;
-        let setting = Setting::new(&self.settings, self.plan.clone(), writer, self.events.clone())
-            .map_err(StartError::Settings)?;
+        let (plan, halt) = (self.plan.clone(), self.halt.clone());
+        let setting = Setting::new(&self.settings, plan, writer, halt, self.events.clone());
+        let setting = setting.map_err(StartError::Settings)?;
         let arbiters = Arbiters::start(self.settings.threads.max(1))?;
         let mut env = self.env.clone();
         env.arbiters = arbiters.clone();
@@ -324,7 +327,7 @@ impl Service {
         }
         root.drain(budget).await;
         self.events.drained(begun.elapsed());
-        OK
+        if self.halt.first().is_some() { BAD_DATA } else { OK }
     }
 
     /// Brings up to date what is shown and not told when it happens.
@@ -364,6 +367,11 @@ impl Service {
     }
 }
 
+/// Waits for a record that stops the service. Only one stream waits, and stops the other.
+async fn halted(halt: &Halt, waits: bool) {
+    if waits { halt.halted().await } else { std::future::pending().await }
+}
+
 fn tell(events: &Events, happening: &Happening) {
     match happening {
         Happening::Restarting { actor, why, .. } => events.actor_failed(actor, &why.exit),
@@ -371,9 +379,4 @@ fn tell(events: &Events, happening: &Happening) {
         Happening::GaveUp { actor, exit } => events.gave_up(actor, exit),
         _ => {}
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "nothing can be drained or joined any more")]
-fn exit_now(code: u8) {
-    std::process::exit(i32::from(code));
 }

@@ -8,10 +8,12 @@ use rdkafka::ClientConfig;
 use tokio::time::Instant;
 
 use super::endpoint::Seen;
+use super::game_day::GameDay;
+use super::halt::Halt;
 use super::journey::Rules;
 use super::producer::Partitions;
 use super::targets::{NodeTarget, targets};
-use crate::config::settings::{Delivery, Order, Protocol, Settings, Start, Stream, Transport};
+use crate::config::settings::{Delivery, OnFailure, Order, Protocol, Settings, Start, Stream, Transport};
 use crate::events::{Events, NodeLabels, NodeMetrics};
 use crate::graph::Plan;
 use crate::kafka::client::{admin_config, consumer_config, producer_config, transaction_config};
@@ -61,6 +63,9 @@ pub struct Setting {
     pub permits: Arc<Permits>,
     pub writer: Writer,
     pub partitions: Arc<Partitions>,
+    pub on_failure: OnFailure,
+    pub halt: Arc<Halt>,
+    pub game_day: GameDay,
     pub prepare: Prepare,
     pub events: Events,
     pub status: Arc<Status>,
@@ -81,8 +86,14 @@ pub fn plan(settings: &Settings) -> Result<Plan, String> {
 }
 
 impl Setting {
-    /// Makes settings ready. `plan` is that of the settings' graph.
-    pub fn new(settings: &Settings, plan: Plan, writer: Writer, events: Events) -> Result<Self, String> {
+    /// Makes settings ready. `plan` is that of the settings' graph, `halt` is told of a record that stops the service.
+    pub fn new(
+        settings: &Settings,
+        plan: Plan,
+        writer: Writer,
+        halt: Arc<Halt>,
+        events: Events,
+    ) -> Result<Self, String> {
         let limits = &settings.limits;
         let (rules, targets) = targets(settings, plan)?;
         let endpoints = targets.into_iter().map(|of| {
@@ -113,6 +124,9 @@ impl Setting {
             prepare: prepare(settings, partitions.clone(), writer.clone(), events.clone()),
             writer,
             partitions,
+            on_failure: settings.on_failure,
+            halt,
+            game_day: GameDay(settings.admin.allow_crash),
             events,
             status: Arc::default(),
             consumer_heartbeat: Heartbeat::new(),

@@ -116,6 +116,7 @@ fn worker(
         endpoints,
         producer: producer.clone(),
         shadows: setting.in_flight,
+        game_day: setting.game_day,
         began: setting.began,
         events: setting.events.clone(),
     };
@@ -125,6 +126,9 @@ fn worker(
         dead_letter_topic: setting.dead_letter_topic.clone(),
         order: setting.order,
         partitions: setting.partitions.clone(),
+        on_failure: setting.on_failure,
+        halt: setting.halt.clone(),
+        game_day: setting.game_day,
         events: setting.events.clone(),
     };
     let consumer_parts = consumer::Parts {
@@ -140,6 +144,7 @@ fn worker(
         bounds: setting.bounds,
         output_topic: setting.output_topic.clone(),
         dead_letter_topic: setting.dead_letter_topic.clone(),
+        game_day: setting.game_day,
         request_bytes: setting.request_bytes,
         events: setting.events.clone(),
     };

@@ -22,8 +22,8 @@ impl World {
             What::Produce => self.hand_over(r),
             What::Arrive => self.arrive(r),
             What::Ack => self.ack(r),
-            What::Drop(Guard { partition, epoch, seq, .. }, panic) => {
-                self.hear(r, partition, epoch, seq, crate::happening::Word::Lost { panic });
+            What::Drop(Guard { partition, epoch, seq, .. }, how) => {
+                self.hear(r, partition, epoch, seq, crate::happening::Word::Lost(how));
             }
             What::CommitDue => self.commit_due(r),
             What::CommitArrives { member, generation, offsets } => self.commit_arrives(r, member, generation, offsets),
@@ -62,7 +62,7 @@ impl World {
             }
             44..52 if up => {
                 let flights: Vec<Guard> = self.replicas[r].flights.values().map(|flight| flight.guard).collect();
-                let at_hand = self.rng.pick(&flights);
+                let at_hand = if self.rng.percent(70) { self.rng.pick(&flights) } else { None };
                 // Whatever was at hand is gone from the rest.
                 self.replicas[r].flights.retain(|_, flight| Some(flight.guard) != at_hand);
                 self.router_panics(r, at_hand);

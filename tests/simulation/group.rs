@@ -216,7 +216,8 @@ impl World {
         self.replicas[r].member = Some((member, known.max(generation)));
         let mut later = Vec::new();
         // What it waited for may have been given up meanwhile.
-        let owned = partitions.into_iter().filter(|p| self.broker.owners.get(p) == Some(&member));
+        let held = |p: usize| self.replicas[r].holdings.marks_now(number(p)).is_some();
+        let owned = partitions.into_iter().filter(|p| self.broker.owners.get(p) == Some(&member) && !held(*p));
         for p in owned.collect::<Vec<_>>() {
             match self.broker.stable(p) {
                 None => later.push(p),

@@ -9,12 +9,21 @@ use millrace::record::Epoch;
 
 use crate::replica::{Guard, Outgoing};
 
+/// How a record was held by an actor that died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Innocent,
+    AtHand,
+    /// Nothing was at hand in the panic; whether it was the only one held.
+    Unseen(bool),
+}
+
 /// What an owner hears of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Word {
     Enqueued,
     Held(usize),
-    Lost { panic: bool },
+    Lost(How),
     Acked,
     Refused { dead: Option<u8> },
 }
@@ -55,7 +64,7 @@ pub(crate) enum What {
     /// The broker's word on the first that is stored.
     Ack,
     /// The router's or producer's guard tells the owner.
-    Drop(Guard, bool),
+    Drop(Guard, How),
     CommitDue,
     CommitArrives {
         member: u64,

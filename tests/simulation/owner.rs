@@ -3,15 +3,24 @@
 use millrace::kafka::offsets::Seq;
 use millrace::kafka::partition::{Command, Event};
 use millrace::kafka::permits::Share;
+use millrace::kafka::suspects::Loss;
 use millrace::kafka::transaction::Event as TxEvent;
 use millrace::record::{Epoch, NextOffset, Offset, Partition};
 
-use crate::happening::{What, Word};
+use crate::happening::{How, What, Word};
 use crate::replica::{Guard, Held, Outgoing};
 use crate::world::{Defect, World};
 
 /// As `kafka::partition` gives up after so many.
 const STRIKES: u8 = 2;
+
+fn loss(how: How) -> Loss {
+    match how {
+        How::Innocent => Loss::Innocent,
+        How::AtHand => Loss::AtHand("panic".into()),
+        How::Unseen(alone) => Loss::Unseen { panic: "panic".into(), alone },
+    }
+}
 
 impl World {
     pub(crate) fn read(&mut self, r: usize, p: usize) {
@@ -120,7 +129,7 @@ impl World {
         }
         let Some(outgoing) = self.outgoing(r, p, seq) else { return };
         if self.defect == Some(Defect::OutOfOrder) && !self.exactly_once() {
-            self.hear(r, p, outgoing.guard.epoch, seq, Word::Enqueued);
+            self.soon(r, What::Hear(p, outgoing.guard.epoch, seq, Word::Enqueued));
         }
         if outgoing.dead.is_some() {
             self.produce(r, outgoing);
@@ -149,8 +158,8 @@ impl World {
             Word::Enqueued => Event::Enqueued(seq),
             Word::Held(bytes) => Event::Held { seq, bytes },
             // A dead letter that replaces a refused outcome had left its lane before.
-            Word::Lost { .. } if held.as_ref().is_some_and(|held| held.replaced) => Event::Undelivered(seq),
-            Word::Lost { panic } => Event::Lost { seq, panic: panic.then(|| "panic".into()) },
+            Word::Lost(_) if held.as_ref().is_some_and(|held| held.replaced) => Event::Undelivered(seq),
+            Word::Lost(how) => Event::Lost { seq, loss: loss(how) },
             Word::Acked => {
                 if let Some(held) = reign.machine.item(seq)
                     && self.defect == Some(Defect::CommitMax)

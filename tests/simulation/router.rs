@@ -10,7 +10,7 @@ use millrace::model::error::CallError;
 use millrace::record::{Message, Offset, Partition};
 use millrace::stream::journey::{Command, Event, Journey};
 
-use crate::happening::{Ending, What, Word};
+use crate::happening::{Ending, How, What, Word};
 use crate::replica::{Flight, Guard, Outgoing, Unacked};
 use crate::world::{Defect, Mood, World};
 
@@ -270,6 +270,7 @@ impl World {
 
     // ---- panics ----
 
+    /// With a record at hand only that one is suspect; with none, all that were held.
     pub(crate) fn router_panics(&mut self, r: usize, at_hand: Option<Guard>) {
         self.tally.router_panics += 1;
         let flights = std::mem::take(&mut self.replicas[r].flights);
@@ -277,11 +278,14 @@ impl World {
             queue.clear();
         }
         self.replicas[r].endpoints = [Availability::new(), Availability::new()];
+        let alone = flights.len() == 1;
         for guard in flights.into_values().map(|flight| flight.guard) {
-            self.soon(r, What::Drop(guard, false));
+            let how = if at_hand.is_some() { How::Innocent } else { How::Unseen(alone) };
+            self.tally.unseen += u64::from(at_hand.is_none());
+            self.soon(r, What::Drop(guard, how));
         }
         if let Some(guard) = at_hand {
-            self.soon(r, What::Drop(guard, true));
+            self.soon(r, What::Drop(guard, How::AtHand));
         }
     }
 
@@ -298,7 +302,7 @@ impl World {
     pub(crate) fn producer_panics(&mut self, r: usize) {
         self.tally.producer_panics += 1;
         for outgoing in std::mem::take(&mut self.replicas[r].producer) {
-            self.soon(r, What::Drop(outgoing.guard, false));
+            self.soon(r, What::Drop(outgoing.guard, How::Innocent));
         }
     }
 }

@@ -50,5 +50,6 @@ tally!(
     offsets_refused,
     renew_failed,
     fences_met,
-    settled_late
+    settled_late,
+    unseen
 );

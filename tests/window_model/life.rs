@@ -6,6 +6,7 @@ use bytes::Bytes;
 use millrace::config::settings::Order;
 use millrace::kafka::offsets::Seq;
 use millrace::kafka::partition::{Bounds, Command, Event, Partition};
+use millrace::kafka::suspects::Loss;
 use millrace::record::{Epoch, NextOffset, Offset};
 
 use crate::room::SharedRoom;
@@ -29,6 +30,9 @@ pub(crate) struct Told {
     pub(crate) starved: bool,
     pub(crate) drained: bool,
     pub(crate) gave_up: bool,
+    pub(crate) gave_up_unseen: bool,
+    pub(crate) sole: bool,
+    pub(crate) waits_for_process: bool,
 }
 
 #[derive(Debug)]
@@ -76,11 +80,15 @@ impl Life {
         commands.clear();
         let taken = self.machine.step(Epoch(self.epoch), event(act), Duration::from_millis(now), room, commands);
         ensure(taken, || "an event of the current epoch was dropped".into())?;
-        let told = self.obey(commands)?;
+        let mut told = self.obey(commands)?;
         self.compare()?;
         let (idle, startable) = (self.idle(), self.truth.could_start());
+        let alone = self.truth.wants_process();
+        told.waits_for_process = startable && alone;
         ensure(told.drained == idle, || format!("drained: {}; nothing runs and draining: {idle}", told.drained))?;
-        ensure(!startable || room.full(), || "there is room, and what could start was not started".into())?;
+        ensure(!startable || room.full() || alone && room.busy(), || {
+            "there is room, and what could start was not started".into()
+        })?;
         ensure(told.starved == startable, || format!("starved: {}; something could start: {startable}", told.starved))?;
         self.truth.note_turns();
         Ok(told)
@@ -116,7 +124,8 @@ impl Life {
                     let seq = seq.0 as usize;
                     self.truth.start(seq)?;
                     let rec = &self.truth.recs[seq];
-                    ensure(rec.strikes < 2, || format!("{seq} runs again after {} panics", rec.strikes))?;
+                    ensure(rec.verdict.is_none(), || format!("{seq} runs again and was given up"))?;
+                    told.sole |= rec.sole;
                     let item = self.machine.item(Seq(seq as u64));
                     ensure(item == Some(&rec.offset), || format!("{seq} is {item:?}, not offset {}", rec.offset))?;
                 }
@@ -126,9 +135,10 @@ impl Life {
                         self.truth.start(seq)?;
                     }
                     let rec = &self.truth.recs[seq];
-                    ensure(rec.strikes >= 2, || format!("{seq} given up after {} panics", rec.strikes))?;
-                    ensure(**text == panic_text(rec.panic), || format!("{seq} given up with another text: {text}"))?;
-                    told.gave_up = true;
+                    let Some(verdict) = rec.verdict else { return Err(format!("{seq} given up without a verdict")) };
+                    ensure(**text == panic_text(verdict), || format!("{seq} given up with another text: {text}"))?;
+                    told.gave_up |= rec.strikes >= 2;
+                    told.gave_up_unseen |= rec.strikes < 2;
                 }
                 Command::Commit(position) => {
                     ensure(!told.drained, || "drained was said before the commit".into())?;
@@ -139,7 +149,7 @@ impl Life {
             }
         }
         let forgot = self.truth.to_give_up;
-        ensure(forgot.is_none(), || format!("{forgot:?} was not given up at its second panic"))?;
+        ensure(forgot.is_none(), || format!("{forgot:?} was not given up and should be"))?;
         Ok(told)
     }
 
@@ -196,9 +206,14 @@ fn event(act: Act) -> Event<i64> {
             match word {
                 Word::Enqueued => Event::Enqueued(seq),
                 Word::Acked => Event::Acked(seq),
-                Word::Lost => Event::Lost { seq, panic: None },
-                Word::Panicked => Event::Lost { seq, panic: Some(panic_text(panic).into()) },
+                Word::Lost => Event::Lost { seq, loss: Loss::Innocent },
+                Word::Panicked => Event::Lost { seq, loss: Loss::AtHand(panic_text(panic).into()) },
+                Word::Unseen | Word::UnseenAlone => {
+                    let loss = Loss::Unseen { panic: panic_text(panic).into(), alone: word == Word::UnseenAlone };
+                    Event::Lost { seq, loss }
+                }
                 Word::Undelivered => Event::Undelivered(seq),
+                Word::Halted => Event::Halted(seq),
             }
         }
         Act::Pump => Event::Pump,

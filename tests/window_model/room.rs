@@ -1,5 +1,7 @@
 //! The room that the partitions of a schedule share.
 
+use std::collections::VecDeque;
+
 use millrace::kafka::partition::Room;
 
 #[derive(Debug)]
@@ -10,11 +12,20 @@ pub(crate) struct SharedRoom {
     pub(crate) bytes: usize,
     /// Something was given back that nobody had.
     pub(crate) overdrawn: bool,
+    /// The partition that is talked to.
+    pub(crate) who: usize,
+    /// Partitions that want to run a record with nothing beside it, in the order of asking.
+    pub(crate) loners: VecDeque<usize>,
 }
 
 impl SharedRoom {
     pub(crate) fn full(&self) -> bool {
-        self.running >= self.records
+        self.running >= self.records || self.loners.front().is_some_and(|first| *first != self.who)
+    }
+
+    /// True when the partition that is talked to cannot have the process to itself.
+    pub(crate) fn busy(&self) -> bool {
+        self.running > 0 || self.loners.front().is_some_and(|first| *first != self.who)
     }
 }
 
@@ -28,6 +39,18 @@ impl Room for SharedRoom {
     fn give_record(&mut self) {
         self.overdrawn |= self.running == 0;
         self.running = self.running.saturating_sub(1);
+    }
+
+    fn take_process(&mut self) -> bool {
+        if !self.loners.contains(&self.who) {
+            self.loners.push_back(self.who);
+        }
+        !self.busy()
+    }
+
+    fn give_process(&mut self) {
+        self.overdrawn |= !self.loners.contains(&self.who);
+        self.loners.retain(|other| *other != self.who);
     }
 
     fn take_bytes(&mut self, bytes: usize) {

@@ -5,6 +5,12 @@ pub(crate) struct Tally {
     pub(crate) steps: u64,
     pub(crate) starved: u64,
     pub(crate) given_up: u64,
+    /// Of them, those that nobody saw at work: they panicked alone in the process.
+    pub(crate) given_up_unseen: u64,
+    /// Records that ran with nothing beside them in the process, and partitions that waited for that.
+    pub(crate) sole: u64,
+    pub(crate) waited_for_process: u64,
+    pub(crate) halted: u64,
     pub(crate) drains: u64,
     pub(crate) revokes: u64,
     pub(crate) crashes: u64,
@@ -19,6 +25,10 @@ impl Tally {
         self.steps += other.steps;
         self.starved += other.starved;
         self.given_up += other.given_up;
+        self.given_up_unseen += other.given_up_unseen;
+        self.sole += other.sole;
+        self.waited_for_process += other.waited_for_process;
+        self.halted += other.halted;
         self.drains += other.drains;
         self.revokes += other.revokes;
         self.crashes += other.crashes;
@@ -34,6 +44,10 @@ impl Tally {
             self.steps,
             self.starved,
             self.given_up,
+            self.given_up_unseen,
+            self.sole,
+            self.waited_for_process,
+            self.halted,
             self.drains,
             self.revokes,
             self.crashes,

@@ -20,7 +20,13 @@ pub(crate) enum Word {
     Acked,
     Lost,
     Panicked,
+    /// Its actor panicked with nothing at hand, and held other records too.
+    Unseen,
+    /// The same, and it was the only one that the actor held.
+    UnseenAlone,
     Undelivered,
+    /// It failed, and a failure stops the service.
+    Halted,
 }
 
 #[derive(Debug)]
@@ -35,13 +41,17 @@ pub(crate) struct Rec {
     pub(crate) attempts: u32,
     /// Panics at which it was at hand.
     pub(crate) strikes: u32,
-    /// The last of them.
-    pub(crate) panic: u64,
+    /// Was held in a panic with nothing at hand.
+    pub(crate) unseen: bool,
+    /// Runs with nothing beside it in the process.
+    pub(crate) sole: bool,
+    /// The panic that it was given up for.
+    pub(crate) verdict: Option<u64>,
 }
 
 impl Rec {
     fn suspect(&self, state: State) -> bool {
-        self.strikes > 0 && self.state == state
+        (self.strikes > 0 || self.unseen) && self.state == state
     }
 }
 
@@ -78,7 +88,9 @@ impl Truth {
             state: State::Waiting,
             attempts: 0,
             strikes: 0,
-            panic: 0,
+            unseen: false,
+            sole: false,
+            verdict: None,
         });
     }
 
@@ -93,11 +105,13 @@ impl Truth {
             None | Some(State::Done) => false,
             Some(State::Waiting) => word == Word::Acked,
             Some(State::Running) => word != Word::Undelivered,
-            Some(State::Enqueued) => matches!(word, Word::Acked | Word::Undelivered),
+            Some(State::Enqueued) => matches!(word, Word::Acked | Word::Undelivered | Word::Halted),
         }
     }
 
     pub(crate) fn hear(&mut self, seq: usize, word: Word, panic: u64) {
+        // Even of a record that is finished by now: something has failed.
+        self.draining |= word == Word::Halted;
         if !self.heeds(seq, word) {
             return;
         }
@@ -110,15 +124,23 @@ impl Truth {
                 let waits = self.waiting_lanes();
                 self.passed.retain(|(lane, _)| waits.contains(lane));
             }
-            Word::Lost | Word::Undelivered => rec.state = State::Waiting,
+            Word::Lost | Word::Undelivered | Word::Halted => rec.state = State::Waiting,
             Word::Panicked => {
                 rec.strikes += 1;
-                rec.panic = panic;
                 if rec.strikes < 2 {
                     rec.state = State::Waiting;
                 } else {
+                    rec.verdict = Some(panic);
                     self.to_give_up = Some(seq);
                 }
+            }
+            Word::UnseenAlone if rec.sole && rec.verdict.is_none() => {
+                rec.verdict = Some(panic);
+                self.to_give_up = Some(seq);
+            }
+            Word::Unseen | Word::UnseenAlone => {
+                rec.unseen = true;
+                rec.state = State::Waiting;
             }
         }
     }
@@ -151,6 +173,17 @@ impl Truth {
         rec.state == State::Waiting && (self.order == Order::None || !self.recs.iter().enumerate().any(held_up))
     }
 
+    /// Whether the record to be started next wants the process for itself.
+    pub(crate) fn wants_process(&self) -> bool {
+        let waiting = self.recs.iter().find(|rec| rec.suspect(State::Waiting));
+        waiting.is_some_and(|rec| rec.unseen) && !self.draining
+    }
+
+    /// A record that has the process for itself, as it should.
+    pub(crate) fn runs_sole(&self) -> bool {
+        self.recs.iter().any(|rec| rec.state == State::Running && rec.sole)
+    }
+
     /// True when something has to be started as long as there is room.
     pub(crate) fn could_start(&self) -> bool {
         if self.draining || self.recs.iter().any(|rec| rec.suspect(State::Running)) {
@@ -179,6 +212,7 @@ impl Truth {
             return Err(format!("{seq} started beside another, and one of them is suspect"));
         }
         self.take_turn(seq, suspects)?;
+        self.recs[seq].sole = self.recs[seq].unseen;
         self.recs[seq].state = State::Running;
         self.recs[seq].attempts += 1;
         Ok(())

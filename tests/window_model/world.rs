@@ -1,5 +1,7 @@
 //! One random schedule: partitions that share room, each with its log, its lives, and the words that come too late.
 
+use std::collections::VecDeque;
+
 use millrace::config::settings::Order;
 use millrace::kafka::partition::{Bounds, Command};
 
@@ -10,7 +12,16 @@ use crate::room::SharedRoom;
 use crate::tally::Tally;
 use crate::truth::{Check, State, Word};
 
-const WORDS: [Word; 5] = [Word::Enqueued, Word::Acked, Word::Lost, Word::Panicked, Word::Undelivered];
+const WORDS: [Word; 8] = [
+    Word::Enqueued,
+    Word::Acked,
+    Word::Lost,
+    Word::Panicked,
+    Word::Unseen,
+    Word::UnseenAlone,
+    Word::Undelivered,
+    Word::Halted,
+];
 
 /// A word that comes later than what it tells of: the record may be finished by then, or the epoch over.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +66,8 @@ impl World {
             max_bytes: rng.between(1, 20),
             bytes: 0,
             overdrawn: false,
+            who: 0,
+            loners: VecDeque::new(),
         };
         if trace {
             eprintln!("order {order:?}, {bounds:?}, {room:?}");
@@ -78,7 +91,7 @@ impl World {
             if done {
                 break;
             }
-            if round > 100 {
+            if round > 1000 {
                 return Err("work is left that nobody takes up".into());
             }
         }
@@ -90,7 +103,7 @@ impl World {
                 return Err(format!("all is finished, committed is {} and the end {}", log.committed, log.end));
             }
         }
-        if self.room.running + self.room.bytes > 0 {
+        if self.room.running + self.room.bytes + self.room.loners.len() > 0 {
             return Err(format!("all is closed, and held is {:?}", self.room));
         }
         Ok(())
@@ -174,19 +187,23 @@ impl World {
         let epoch = life.epoch;
         let draw = self.rng.below(100);
         let word = match (life.truth.recs[seq].state, draw) {
-            (State::Running, 0..55) => Word::Enqueued,
-            (State::Running, 55..65) => Word::Acked,
-            (State::Running, 65..80) => Word::Lost,
-            (State::Running, _) => Word::Panicked,
-            (_, 0..75) => Word::Acked,
-            _ => Word::Undelivered,
+            (State::Running, 0..45) => Word::Enqueued,
+            (State::Running, 55..65) => Word::Lost,
+            (State::Running, 65..80) => Word::Panicked,
+            (State::Running, 80..87) => Word::Unseen,
+            (State::Running, 87..99) => Word::UnseenAlone,
+            (State::Running, 45..55) | (State::Enqueued, 0..75) => Word::Acked,
+            (State::Enqueued, 75..99) => Word::Undelivered,
+            (_, _) => Word::Halted,
         };
         let late = &mut self.parts[p].late;
         match (word, draw % 3) {
             // The acknowledgement overtook the word that the outcome was handed over.
-            (Word::Acked, _) if draw >= 55 => late.push(Late { epoch, seq, word: Word::Enqueued }),
+            (Word::Acked, _) if draw >= 45 => late.push(Late { epoch, seq, word: Word::Enqueued }),
             // The attempt died after its outcome was handed over, and the broker stored it.
-            (Word::Lost | Word::Panicked | Word::Undelivered, 0) => late.push(Late { epoch, seq, word: Word::Acked }),
+            (Word::Lost | Word::Panicked | Word::Unseen | Word::UnseenAlone | Word::Undelivered, 0) => {
+                late.push(Late { epoch, seq, word: Word::Acked });
+            }
             _ => {}
         }
         self.hear(p, seq, word)
@@ -207,7 +224,7 @@ impl World {
             }
             return life.stale_step(epoch, act, self.now, &mut self.room, &mut self.commands);
         }
-        if word != Word::Acked && life.truth.heeds(seq, word) {
+        if word != Word::Acked && (life.truth.heeds(seq, word) || word == Word::Halted) {
             return Ok(());
         }
         self.tally.late += 1;
@@ -219,7 +236,8 @@ impl World {
         let Some(life) = &self.parts[p].life else { return Ok(()) };
         let seq = self.rng.below(life.truth.recs.len() + 2);
         let word = WORDS[self.rng.below(WORDS.len())];
-        if life.truth.heeds(seq, word) {
+        // One that halts is never a stray: nothing starts from then on.
+        if life.truth.heeds(seq, word) || word == Word::Halted {
             return Ok(());
         }
         self.tally.strays += 1;
@@ -228,6 +246,7 @@ impl World {
 
     fn hear(&mut self, p: usize, seq: usize, word: Word) -> Check {
         self.panics += 1;
+        self.tally.halted += u64::from(word == Word::Halted);
         let Part { log, life: Some(life), .. } = &mut self.parts[p] else { return Ok(()) };
         if let (Word::Acked, Some(rec)) = (word, life.truth.recs.get(seq)) {
             let index = log.index_at(rec.offset);
@@ -239,6 +258,7 @@ impl World {
 
     fn act(&mut self, p: usize, act: Act) -> Result<Told, String> {
         let Some(life) = &mut self.parts[p].life else { return Ok(Told::default()) };
+        self.room.who = p;
         if self.trace {
             eprintln!("partition {p}: {act:?}");
         }
@@ -251,6 +271,9 @@ impl World {
         self.tally.steps += 1;
         self.tally.starved += u64::from(told.starved);
         self.tally.given_up += u64::from(told.gave_up);
+        self.tally.given_up_unseen += u64::from(told.gave_up_unseen);
+        self.tally.sole += u64::from(told.sole);
+        self.tally.waited_for_process += u64::from(told.waits_for_process);
         if let Some(lost) = self.parts[p].log.lost_below(self.parts[p].life.as_ref().map_or(0, |l| l.truth.committed)) {
             return Err(format!("offset {lost} is below what may be committed, and its outcome was never stored"));
         }
@@ -264,6 +287,10 @@ impl World {
             let holds = life.holds();
             running += holds.0;
             bytes += holds.1;
+        }
+        let sole = self.parts.iter().filter_map(|part| part.life.as_ref()).any(|life| life.truth.runs_sole());
+        if sole && running > 1 {
+            return Err(format!("a suspect should run alone in the process, but {running} records run"));
         }
         if (running, bytes) != (self.room.running, self.room.bytes) || self.room.overdrawn {
             return Err(format!("{running} run and {bytes} bytes are held, but the room says {:?}", self.room));
@@ -299,6 +326,7 @@ impl World {
                 part.late.push(Late { epoch: life.epoch, seq, word });
             }
         }
+        self.room.who = p;
         life.machine.close(&mut self.room);
         if self.trace {
             eprintln!("partition {p}: closed");

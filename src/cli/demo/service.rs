@@ -11,8 +11,8 @@ use super::Options;
 use super::broker::{DEAD_LETTERS, INPUT, OUTPUT};
 use crate::admin::Actors;
 use crate::config::settings::{
-    Admin, Assignment, Delivery, Deployment, Endpoint, GraphNode, Kafka, Limits, Log, LogFormat, Node, NodeKind, Order,
-    Protocol, Retry, Settings, Start, Stream, Transaction, Transport,
+    Admin, Assignment, Delivery, Deployment, Endpoint, GraphNode, Kafka, Limits, Log, LogFormat, Node, NodeKind,
+    OnFailure, Order, Protocol, Retry, Settings, Start, Stream, Transaction, Transport,
 };
 
 /// A running service.
@@ -45,6 +45,7 @@ pub(super) fn settings(options: &Options, brokers: &str, models: &[(&'static str
     Settings {
         delivery: Delivery::AtLeastOnce,
         order: Order::Key,
+        on_failure: OnFailure::DeadLetter,
         protocol: Protocol::Seldon,
         transport: Transport::Rest,
         stream: Stream::Requests,

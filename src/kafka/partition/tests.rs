@@ -8,16 +8,30 @@ struct Alone {
     records: usize,
     bytes: usize,
     held: usize,
+    running: usize,
+    /// Records of other partitions that run.
+    others: usize,
+    /// The process was asked for.
+    asked: bool,
 }
 
 impl Room for Alone {
     fn take_record(&mut self) -> bool {
         let free = self.records > 0;
         self.records -= usize::from(free);
+        self.running += usize::from(free);
         free
     }
     fn give_record(&mut self) {
         self.records += 1;
+        self.running = self.running.saturating_sub(1);
+    }
+    fn take_process(&mut self) -> bool {
+        self.asked = true;
+        self.running + self.others == 0
+    }
+    fn give_process(&mut self) {
+        assert!(std::mem::take(&mut self.asked), "given back, and never asked for");
     }
     fn take_bytes(&mut self, bytes: usize) {
         self.bytes += bytes;
@@ -46,7 +60,7 @@ impl Bench {
     fn new(order: Order, records: usize) -> Self {
         let bounds = Bounds { window: 4, commit_span: 4 };
         let partition = Partition::new(Epoch(1), NextOffset(0), order, bounds);
-        Self { partition, room: Alone { records, bytes: 0, held: 0 } }
+        Self { partition, room: Alone { records, bytes: 0, held: 0, running: 0, others: 0, asked: false } }
     }
 
     fn say(&mut self, event: Event<&'static str>) -> Vec<Command> {
@@ -65,11 +79,16 @@ impl Bench {
     }
 
     fn panicked(&mut self, seq: u64) -> Vec<Command> {
-        self.say(Event::Lost { seq: Seq(seq), panic: Some("boom".into()) })
+        self.say(Event::Lost { seq: Seq(seq), loss: Loss::AtHand("boom".into()) })
     }
 
     fn lost(&mut self, seq: u64) -> Vec<Command> {
-        self.say(Event::Lost { seq: Seq(seq), panic: None })
+        self.say(Event::Lost { seq: Seq(seq), loss: Loss::Innocent })
+    }
+
+    /// Its actor panicked with nothing at hand, and held nothing else if `alone`.
+    fn unseen(&mut self, seq: u64, alone: bool) -> Vec<Command> {
+        self.say(Event::Lost { seq: Seq(seq), loss: Loss::Unseen { panic: "boom".into(), alone } })
     }
 }
 
@@ -223,6 +242,84 @@ fn what_was_given_up_never_runs_again() {
     assert_eq!(bench.lost(0), [give_up(0)]);
     assert_eq!(bench.say(Event::Enqueued(Seq(0))), []);
     assert_eq!(bench.say(Event::Undelivered(Seq(0))), [give_up(0)]);
+}
+
+#[test]
+fn all_that_were_held_with_nothing_at_hand_run_again_one_at_a_time_and_only_the_culprit_is_given_up() {
+    let mut bench = Bench::new(Order::Key, 9);
+    assert_eq!(bench.read(&["a", "b", "c"]), [start(0), start(1), start(2)]);
+    assert_eq!(bench.unseen(0, false), []);
+    assert!(bench.room.asked, "nobody else begins anything from the first word on");
+    assert_eq!(bench.unseen(1, false), []);
+    assert_eq!(bench.unseen(2, false), [start(0)]);
+    assert_eq!(bench.read(&["d"]), []);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+    assert_eq!(bench.unseen(1, true), [give_up(1)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(1))), [start(2)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(2))), [start(3)]);
+    assert!(!bench.room.asked);
+}
+
+#[test]
+fn a_suspect_waits_for_what_other_partitions_run() {
+    let mut bench = Bench::new(Order::Key, 9);
+    bench.room.others = 1;
+    bench.read(&["a"]);
+    assert_eq!(bench.unseen(0, true), [Command::Starved], "alone by chance proves nothing");
+    bench.room.others = 0;
+    assert_eq!(bench.say(Event::Pump), [start(0)]);
+    assert_eq!(bench.unseen(0, false), [start(0)], "its actor held another record all the same");
+    assert_eq!(bench.unseen(0, true), [give_up(0)]);
+}
+
+#[test]
+fn an_earlier_record_of_the_lane_runs_before_a_suspect_and_is_none() {
+    let mut bench = Bench::new(Order::Partition, 9);
+    bench.read(&["a", "b"]);
+    bench.say(Event::Enqueued(Seq(0)));
+    bench.say(Event::Undelivered(Seq(0)));
+    assert_eq!(bench.unseen(1, true), [start(0)]);
+    assert_eq!(bench.unseen(0, true), [start(0)], "it is one from now on");
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(1))), []);
+    assert!(!bench.room.asked);
+}
+
+#[test]
+fn the_process_is_given_back_by_a_drain_a_late_ack_and_a_close() {
+    for case in 0..3 {
+        let mut bench = Bench::new(Order::Key, 9);
+        bench.room.others = 1;
+        bench.read(&["a"]);
+        bench.unseen(0, true);
+        assert!(bench.room.asked);
+        match case {
+            0 => assert_eq!(bench.say(Event::Drain), [Command::Drained]),
+            1 => assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1)]),
+            _ => {
+                bench.partition.close(&mut bench.room);
+                assert!(!bench.room.asked);
+                return;
+            }
+        }
+        assert!(!bench.room.asked, "case {case}");
+    }
+}
+
+#[test]
+fn a_failure_that_stops_the_service_leaves_its_record_unfinished_and_nothing_starts() {
+    let mut bench = Bench::new(Order::Partition, 9);
+    bench.read(&["a", "b"]);
+    assert_eq!(bench.say(Event::Halted(Seq(0))), [Command::Drained]);
+    assert_eq!((bench.partition.may_read(&mut bench.room), bench.partition.safe()), (0, NextOffset(0)));
+    assert_eq!(bench.say(Event::Pump), [Command::Drained]);
+
+    let mut refused = Bench::new(Order::Key, 9);
+    refused.read(&["a", "b"]);
+    refused.say(Event::Enqueued(Seq(0)));
+    assert_eq!(refused.say(Event::Halted(Seq(0))), [], "b still runs");
+    assert_eq!(refused.say(Event::Acked(Seq(1))), [Command::Drained]);
+    assert_eq!((refused.partition.unfinished(), refused.room.running), (1, 0));
 }
 
 #[test]

@@ -1,17 +1,21 @@
 //! How a record leaves its owner: decoded to the router, or dead to the producer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use millrace_actors::{Ctx, ItemId};
+use millrace_actors::{Ctx, Failure as Ended};
 
 use super::{ConsumerActor, Held, PAUSE};
 use crate::kafka::dead_letter::Keep;
 use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::{ErrorClass, Failure, Outcome};
 use crate::kafka::output::PUID;
-use crate::kafka::partition::{Event, STRIKES};
+use crate::kafka::partition::Event;
+use crate::kafka::suspects::Loss;
 use crate::record::Record;
+use crate::stream::blame::Blame;
+use crate::stream::game_day::{self, Kind, Manner};
 use crate::stream::messages::{Finished, Guard, Request, item};
 
 impl ConsumerActor {
@@ -37,6 +41,7 @@ impl ConsumerActor {
         match dead {
             Some((failure, keep)) => self.finish(Outcome::DeadLettered(failure), keep, guard, record, puid),
             None => match self.parts.decode(&record) {
+                Ok(_) if self.crashes(&record, ctx) => guard.disarm(),
                 Ok(message) => self.hand_over(Request { guard, record, puid, message }),
                 Err(error) => {
                     guard.disarm();
@@ -51,17 +56,35 @@ impl ConsumerActor {
         }
     }
 
-    /// A record was at hand when this actor panicked. The next life, which reads it again, must know.
-    pub(super) fn strike(&mut self, at_hand: ItemId, panic: &str) {
-        // An item holds the low bits of the offset: no partition holds records so far apart.
-        let entry = self.strikes.entry(at_hand).or_insert_with(|| (0, panic.into()));
-        entry.0 += 1;
+    /// Does what a record asks for on a game day. True if it is kept here until then.
+    fn crashes(&self, record: &Record, ctx: &mut Ctx<'_, Self>) -> bool {
+        match self.parts.game_day.asks(record, Kind::Consumer) {
+            None => false,
+            Some(Manner::AtHand) => game_day::crash(Kind::Consumer),
+            Some(Manner::Unseen) => {
+                drop(ctx.later(Duration::ZERO, |_, _| game_day::crash(Kind::Consumer)));
+                true
+            }
+        }
+    }
+
+    /// This actor's life has ended. The next one, which reads its records again, must know what speaks against them.
+    pub(super) fn blame(&mut self, why: &Ended) {
+        let Some(reign) = self.reign.take() else { return };
+        if let Some(at_hand) = why.at_hand {
+            self.own.at_hand(at_hand, &why.exit.to_string());
+        }
+        let Some((oldest, last)) = reign.machine.oldest().zip(reign.last) else { return };
+        let first = item(&oldest.record);
+        if let Loss::Unseen { panic, .. } = Blame::new(why, [first]).loss(first) {
+            self.own.unseen(reign.machine.unfinished(), first, last, &panic);
+        }
     }
 
     /// Why a record is not even tried.
     fn verdict(&self, record: &Record) -> Option<Failure> {
-        if let Some((_, panic)) = self.strikes.get(&item(record)).filter(|(strikes, _)| *strikes >= STRIKES) {
-            return Some(poison(panic));
+        if let Some(panic) = self.own.verdict(item(record)) {
+            return Some(poison(&panic));
         }
         let bytes = record.value.as_ref().map_or(0, Bytes::len);
         let limit = self.parts.request_bytes;
@@ -90,14 +113,14 @@ impl ConsumerActor {
     fn hold_back(&mut self, guard: Guard) {
         let seq = guard.seq();
         guard.disarm();
-        let event = self.lost(seq, None);
+        let event = self.lost(seq, Loss::Innocent);
         self.later.push(event);
     }
 
     /// What the loss of a record means: a dead letter that replaces a refused outcome had left its lane before.
-    pub(super) fn lost(&self, seq: Seq, panic: Option<Arc<str>>) -> Event<Held> {
+    pub(super) fn lost(&self, seq: Seq, loss: Loss) -> Event<Held> {
         let replaced = self.reign.as_ref().and_then(|reign| reign.machine.item(seq)).is_some_and(|held| held.replaced);
-        if replaced { Event::Undelivered(seq) } else { Event::Lost { seq, panic } }
+        if replaced { Event::Undelivered(seq) } else { Event::Lost { seq, loss } }
     }
 
     pub(super) fn give_up(&mut self, seq: Seq, panic: &Arc<str>, ctx: &mut Ctx<'_, Self>) {

@@ -12,6 +12,7 @@ use crate::kafka::permits::Permits;
 use crate::kafka::transactor::Transactor;
 use crate::record::{Message, Record};
 use crate::stream::assignment::AssignmentActor;
+use crate::stream::game_day::GameDay;
 use crate::stream::producer::ProducerActor;
 use crate::stream::router::RequestRouterActor;
 
@@ -42,6 +43,8 @@ pub struct Parts {
     pub output_topic: Arc<str>,
     /// Where records without an answer go.
     pub dead_letter_topic: Arc<str>,
+    /// Whether records may ask for crashes.
+    pub game_day: GameDay,
     /// Largest request.
     pub request_bytes: usize,
     /// Where happenings are told.

@@ -58,9 +58,7 @@ impl ConsumerActor {
                 Letter::Nothing => self.parts.events.skipped.inc(),
             }
             self.parts.events.record_took(held.read_at.elapsed());
-            if !self.strikes.is_empty() {
-                self.strikes.remove(&item(&held.record));
-            }
+            self.own.finished(item(&held.record));
         }
         self.step(epoch, Event::Acked(seq), ctx);
     }

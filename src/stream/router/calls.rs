@@ -7,6 +7,8 @@ use millrace_actors::Ctx;
 use super::flight::{Flight, Owner};
 use super::{PAUSE, READINESS, RequestRouterActor};
 use crate::graph::NodeId;
+use crate::kafka::outcome::{ErrorClass, Failure};
+use crate::kafka::suspects::Loss;
 use crate::model::availability::{Change, Step};
 use crate::model::error::CallError;
 use crate::stream::journey::Target;
@@ -49,6 +51,7 @@ impl RequestRouterActor {
                 Ok(call) => drop(client.send_with(place, call)),
                 Err(ticket) => endpoint.dropped(ticket, now),
             }
+            ctx.clear_at_hand();
         }
     }
 
@@ -83,6 +86,25 @@ impl RequestRouterActor {
             if let Owner::Record(request) = flight.owner {
                 request.guard.disarm();
             }
+        }
+    }
+
+    /// A call was lost with its client, and something speaks against the request: whether it is to run again is its owner's
+    /// to say.
+    pub(super) fn lost(&mut self, id: u64, loss: Loss, ctx: &mut Ctx<'_, Self>) {
+        match self.flights.get(&id) {
+            Some(flight) if !flight.is_current() => self.forget(id, ctx),
+            Some(flight) if flight.is_record() => {
+                if let Some(flight) = self.remove(id, ctx) {
+                    flight.lost(loss);
+                }
+            }
+            Some(_) => {
+                // A copy has no owner, and is not worth another life.
+                let failure = Failure::of_record(ErrorClass::Poison, "an actor panicked while it held the copy");
+                self.dead_letter(id, failure, ctx);
+            }
+            None => {}
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_actors::{ActorRef, ItemId, Permit};
@@ -11,9 +10,11 @@ use tokio::sync::oneshot;
 use super::RequestRouterActor;
 use super::shadow::Pair;
 use crate::graph::NodeId;
+use crate::kafka::suspects::Loss;
 use crate::model::availability::Ticket;
 use crate::model::call::CallRequest;
 use crate::model::headers::CallHeaders;
+use crate::stream::game_day::Manner;
 use crate::stream::journey::{Journey, Target};
 use crate::stream::messages::Request;
 use crate::stream::model_client::{Call, CallGuard, CallId};
@@ -44,6 +45,8 @@ pub(super) struct Flight {
     pub(super) item: ItemId,
     /// Comparisons that it is the first side of.
     pub(super) pairs: Vec<(NodeId, Rc<RefCell<Pair>>)>,
+    /// The crash that the record asks of a client.
+    pub(super) crash: Option<Manner>,
     running: Vec<Running>,
     calls: u32,
     /// Its place in the mailbox, kept until it has an outcome.
@@ -60,7 +63,7 @@ impl Flight {
         place: Option<Permit>,
     ) -> Self {
         let (running, pairs) = (Vec::new(), Vec::new());
-        Self { owner, journey, headers, item, pairs, running, calls: 0, _place: place }
+        Self { owner, journey, headers, item, pairs, crash: None, running, calls: 0, _place: place }
     }
 
     /// Whether a record waits for it.
@@ -76,10 +79,10 @@ impl Flight {
         }
     }
 
-    /// It was at hand in a panic.
-    pub(super) fn suspect(self, panic: Arc<str>) {
+    /// Whoever held it died.
+    pub(super) fn lost(self, loss: Loss) {
         if let Owner::Record(request) = self.owner {
-            request.guard.suspect(panic);
+            request.guard.lost(loss);
         }
     }
 
@@ -98,7 +101,7 @@ impl Flight {
         self.running.push(Running { node, target, ticket, call: self.calls, _stop: stop });
         let guard = CallGuard::new(CallId { flight: id, call: self.calls }, router.clone());
         let request = CallRequest { kind, message, headers: self.headers.clone(), timeout };
-        Ok(Call { guard, item: self.item, request, stopped })
+        Ok(Call { guard, item: self.item, request, crash: self.crash, stopped })
     }
 
     /// Takes out the call of this number, unless it is not waited for any more.
