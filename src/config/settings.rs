@@ -212,8 +212,58 @@ pub struct Node {
     pub clients: usize,
     /// Idle and busy connections of each of these actors: as many calls run at a time.
     pub connections: usize,
+    /// What becomes of a record while the server is unavailable.
+    pub when_unavailable: WhenUnavailable,
+    /// Calls that run at the server at a time, from the whole process.
+    pub limit: CallLimit,
+    /// When calls stop because too many fail.
+    pub breaker: Breaker,
     /// Image, for Seldon's metrics labels.
     pub image: String,
+}
+
+/// What becomes of a record while the server it needs is unavailable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WhenUnavailable {
+    /// It waits, and pays nothing.
+    #[default]
+    Wait,
+    /// It pays attempts, and is dead-lettered when they are used up.
+    DeadLetter,
+}
+
+/// Bounds of the calls that run at a server at a time, from the whole process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimit {
+    /// Whether the limit follows what the server can do; if not, it stays at its maximum.
+    pub adaptive: bool,
+    /// Never fewer.
+    pub min: usize,
+    /// Never more. Without one, as many as threads, clients and connections allow.
+    pub max: Option<usize>,
+}
+
+impl Default for CallLimit {
+    fn default() -> Self {
+        Self { adaptive: true, min: 1, max: None }
+    }
+}
+
+/// When calls of a server stop because too many of them fail.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Breaker {
+    /// Share of failed calls, above 0 and at most 1.
+    pub error_share: f64,
+    /// The time that is looked at.
+    pub window: Duration,
+    /// Fewer calls in that time say nothing.
+    pub min_calls: u32,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { error_share: 0.8, window: Duration::from_secs(10), min_calls: 20 }
+    }
 }
 
 impl Node {

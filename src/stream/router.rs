@@ -11,14 +11,13 @@ use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, Receive};
 use tokio::time::Instant;
 
 use self::flight::{Flight, Owner};
-use super::endpoint::{Endpoint, EndpointParts};
+use super::endpoint::{Endpoint, EndpointParts, Failed};
 use super::journey::{Command, Event, Journey, Rules, Target};
 use super::messages::{Finished, Request, item};
 use super::model_client::{Called, Probed, Suspect};
 use super::producer::ProducerActor;
 use crate::config::settings::Transport;
 use crate::events::Events;
-use crate::model::availability::Verdict;
 use crate::model::error::CallError;
 use crate::model::headers::call_headers;
 
@@ -144,6 +143,7 @@ impl RequestRouterActor {
             }
             Some(Ok(reply)) => {
                 endpoint.answered(ticket, now);
+                flight.clear(node);
                 if current {
                     self.step(id, Event::Replied(node, reply.message), None, ctx);
                 } else {
@@ -151,23 +151,41 @@ impl RequestRouterActor {
                 }
             }
             Some(Err(error)) => {
-                let step = endpoint.failed(ticket, &error, now);
-                let verdict = step.verdict.unwrap_or(Verdict::Costs);
+                let Failed { step, verdict, loss } = endpoint.failed(ticket, &error, now);
+                let (suspicion, metrics) = (flight.suspicion(node), &endpoint.parts.metrics);
+                let before = suspicion.strikes();
+                let kills = loss.is_some_and(|(loss, alone)| suspicion.lost(loss, alone, now));
+                let strikes = suspicion.strikes();
+                if error.is_answer() {
+                    flight.clear(node);
+                }
+                if strikes > before {
+                    self.parts.events.model_killed(metrics, strikes, &error);
+                }
                 self.follow(target, step, Some(&error), ctx);
-                self.step(id, Event::Failed(node, &error, verdict), Some((target, &error)), ctx);
+                let event = if kills { Event::Kills(node, &error) } else { Event::Failed(node, &error, verdict) };
+                self.step(id, event, Some((target, &error)), ctx);
             }
         }
         self.serve(target, ctx);
     }
 
-    /// Tries again soon what nobody could take.
+    /// Looks again soon: at what nobody could take, and at how many calls each endpoint is given while some run.
     fn plan(&mut self, ctx: &mut Ctx<'_, Self>) {
         if !std::mem::replace(&mut self.planned, true) {
             ctx.later(PAUSE, |router, ctx| {
                 router.planned = false;
                 router.hand_over(ctx);
+                let now = router.now();
                 for target in 0..router.endpoints.len() {
+                    let endpoint = &router.endpoints[target];
+                    if let Some(limit) = endpoint.tick(now) {
+                        router.parts.events.limit_changed(&endpoint.parts.metrics, limit);
+                    }
                     router.serve(Target(target), ctx);
+                }
+                if router.endpoints.iter().any(Endpoint::is_busy) {
+                    router.plan(ctx);
                 }
             });
         }

@@ -14,6 +14,7 @@ use crate::graph::NodeId;
 use crate::model::availability::Ticket;
 use crate::model::call::CallRequest;
 use crate::model::headers::CallHeaders;
+use crate::model::suspects::Suspicion;
 use crate::stream::journey::{Journey, Target};
 use crate::stream::messages::Request;
 use crate::stream::model_client::{Call, CallGuard, CallId};
@@ -45,6 +46,8 @@ pub(super) struct Flight {
     /// Comparisons that it is the first side of.
     pub(super) pairs: Vec<(NodeId, Rc<RefCell<Pair>>)>,
     running: Vec<Running>,
+    /// What is held against its calls, by node.
+    suspicions: Vec<(NodeId, Suspicion)>,
     calls: u32,
     /// Its place in the mailbox, kept until it has an outcome.
     _place: Option<Permit>,
@@ -59,8 +62,8 @@ impl Flight {
         item: ItemId,
         place: Option<Permit>,
     ) -> Self {
-        let (running, pairs) = (Vec::new(), Vec::new());
-        Self { owner, journey, headers, item, pairs, running, calls: 0, _place: place }
+        let (running, pairs, suspicions) = (Vec::new(), Vec::new(), Vec::new());
+        Self { owner, journey, headers, item, pairs, running, suspicions, calls: 0, _place: place }
     }
 
     /// Whether a record waits for it.
@@ -74,6 +77,26 @@ impl Flight {
             Owner::Record(request) => request.guard.is_current(),
             Owner::Shadow(_) => true,
         }
+    }
+
+    /// Whether its call to a node must be alone.
+    pub(super) fn is_suspect(&self, node: NodeId) -> bool {
+        self.suspicions.iter().any(|(of, suspicion)| *of == node && suspicion.is_suspect())
+    }
+
+    /// What is held against its call to a node.
+    pub(super) fn suspicion(&mut self, node: NodeId) -> &mut Suspicion {
+        let known = self.suspicions.iter().position(|(of, _)| *of == node);
+        let at = known.unwrap_or_else(|| {
+            self.suspicions.push((node, Suspicion::default()));
+            self.suspicions.len() - 1
+        });
+        &mut self.suspicions[at].1
+    }
+
+    /// Its call to a node was answered.
+    pub(super) fn clear(&mut self, node: NodeId) {
+        self.suspicions.retain(|(of, _)| *of != node);
     }
 
     /// It was at hand in a panic.
