@@ -15,7 +15,7 @@ pub const TICK: Duration = Duration::from_millis(20);
 /// A window has so much time, and so many answers unless it lasts too long.
 const WINDOW: (Duration, u64, Duration) = (Duration::from_millis(50), 8, Duration::from_secs(1));
 /// Ticks that one thread keeps the last place of a small limit from another that waits for it.
-const TURN: u32 = 5;
+const TURN: usize = 5;
 
 /// How a call ended, as far as the limit goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,7 @@ struct Place {
     /// The share in the upper half, running calls in the lower: a call starts only while there is room for it.
     word: AtomicU64,
     waiting: AtomicUsize,
+    /// Ticks since its last call began, while it runs none and some wait.
     idle: AtomicUsize,
 }
 
@@ -131,6 +132,7 @@ impl Shares {
             self.less(thread);
             return false;
         }
+        self.places[thread].idle.store(0, Relaxed);
         true
     }
 
@@ -260,7 +262,7 @@ impl Shares {
         }
         order.sort_by_key(|at| {
             let place = &self.places[*at];
-            let turns = place.idle.load(Relaxed) / TURN as usize;
+            let turns = place.idle.load(Relaxed) / TURN;
             (std::cmp::Reverse(turns), std::cmp::Reverse(split(place.word.load(SeqCst)).0))
         });
         let mut targets = vec![0; self.places.len()];
