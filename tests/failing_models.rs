@@ -121,10 +121,10 @@ fn a_server_that_asks_for_time_gets_it() {
 #[test]
 fn where_nobody_is_to_wait_records_are_dead_lettered_as_unavailable() {
     let scenario = Scenario::new(&BROKER, "no-wait", 4);
-    scenario.add_one.down();
-    let sent = scenario.requests().send(&BROKER, &scenario.input, 100);
     let config = config(&scenario).set("nodes/add-one/when_unavailable", "dead_letter");
     let service = Service::start(&config.set("nodes/add-one/retry/attempts", 3));
+    scenario.add_one.down();
+    let sent = scenario.requests().send(&BROKER, &scenario.input, 100);
     let mut dead = scenario.dead_letters();
     for letter in dead.expect(100, LONG) {
         let class = letter.must_have("millrace-error-class");
