@@ -124,7 +124,7 @@ impl Server {
                 let binary = request.header("inference-header-content-length").is_some();
                 let content_type = if binary { "application/octet-stream" } else { "application/json" };
                 assert_eq!(request.header("content-type"), Some(content_type), "{id}");
-                Response { status: 200, content_type, body: request.body.clone(), chunked: false }
+                Response { status: 200, content_type, body: request.body.clone(), chunked: false, retry_after: None }
             }));
         }
         Self::Grpc(GrpcModel::answering("m", move |_, body, metadata| {

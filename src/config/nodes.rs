@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fault::{Origin, Rank};
 use super::reader::Reader;
 use super::seldon::{Deployed, Reached};
-use super::settings::{Endpoint, GraphNode, Node, Retry, Transport};
+use super::settings::{Breaker, CallLimit, Endpoint, GraphNode, Node, Retry, Transport, WhenUnavailable};
 
 /// What the nodes need to know besides the layers.
 pub(super) struct Given<'a> {
@@ -72,6 +72,9 @@ fn node(reader: &mut Reader<'_>, at: &GraphNode, given: &Given<'_>, notices: &mu
     let reached = given.deployed.and_then(|deployed| deployed.reached.get(name));
     let transport = transport(reader, name, reached, given.transport, notices);
     let [rest, grpc] = endpoints(reader, at, reached, transport.unwrap_or(given.transport), given, notices);
+    let (limit, breaker) = (limit(reader, name), breaker(reader, name));
+    let policies = [("wait", WhenUnavailable::Wait), ("dead_letter", WhenUnavailable::DeadLetter)];
+    let when_unavailable = reader.node_choice(name, "when_unavailable", &policies);
     let image = reader.node_text(name, "image").map(|(image, _)| image);
     Node {
         name: name.to_owned(),
@@ -82,7 +85,29 @@ fn node(reader: &mut Reader<'_>, at: &GraphNode, given: &Given<'_>, notices: &mu
         retry,
         clients: reader.node_number(name, "clients", 1..=1024) as usize,
         connections: reader.node_number(name, "connections", 1..=100_000) as usize,
+        when_unavailable: when_unavailable.map_or(WhenUnavailable::Wait, |(policy, _)| policy),
+        limit,
+        breaker,
         image: image.or_else(|| given.deployed.and_then(|d| d.images.get(name).cloned())).unwrap_or_default(),
+    }
+}
+
+fn limit(reader: &mut Reader<'_>, name: &str) -> CallLimit {
+    const MOST: u64 = 1_000_000;
+    let min = reader.node_number(name, "limit.min", 1..=MOST) as usize;
+    let max = reader.node_text(name, "limit.max").map(|_| reader.node_number(name, "limit.max", 1..=MOST) as usize);
+    if max.is_some_and(|max| max < min) {
+        let source = format!("nodes.{name}.limit.min");
+        reader.faults.add(source, "is larger than limit.max", "make it smaller, or limit.max larger");
+    }
+    CallLimit { adaptive: reader.node_boolean(name, "limit.adaptive"), min, max }
+}
+
+fn breaker(reader: &mut Reader<'_>, name: &str) -> Breaker {
+    Breaker {
+        error_share: reader.node_share(name, "breaker.error_share"),
+        window: reader.node_duration(name, "breaker.window", Duration::from_secs(1)..=Duration::from_hours(1)),
+        min_calls: reader.node_number(name, "breaker.min_calls", 1..=100_000) as u32,
     }
 }
 
@@ -197,6 +222,26 @@ mod tests {
             ["localhost", "localhost:0", "localhost:99999", ":9000", "::1:9000", "http://a:1", "a b:1", "a/b:1"]
         {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn limit_and_breaker_are_read_and_their_faults_told() {
+        use crate::config::fixture::{configuration, loaded};
+        let graph = "graph: {name: a, type: MODEL}\n";
+        let file = |node: &str| configuration(&format!("{graph}nodes: {{a: {{endpoint: 'h:1', {node}}}}}"));
+        let right = "when_unavailable: dead_letter, limit: {max: 8, adaptive: false}, breaker: {error_share: 0.25}";
+        let settings = loaded(None, Some(&file(right)), &[], &[]).unwrap_or_else(|faults| panic!("{faults}")).settings;
+        let node = &settings.nodes["a"];
+        assert_eq!(node.when_unavailable, WhenUnavailable::DeadLetter);
+        assert_eq!(node.limit, CallLimit { adaptive: false, min: 1, max: Some(8) });
+        assert_eq!(node.breaker, Breaker { error_share: 0.25, ..Breaker::default() });
+        let wrong = "when_unavailable: drop, limit: {min: 9, max: 8}, breaker: {error_share: 1.5, window: 0s}";
+        let Err(faults) = loaded(None, Some(&file(wrong)), &[], &[]) else { panic!("no fault") };
+        for part in
+            ["one of: wait, dead_letter", "larger than limit.max", "\"1.5\" is not a share above 0", "breaker.window"]
+        {
+            assert!(faults.to_string().contains(part), "{part} is not in\n{faults}");
         }
     }
 }

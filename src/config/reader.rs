@@ -207,6 +207,20 @@ impl<'a> Reader<'a> {
         self.duration_of(leaf, &format!("nodes.{node}.{key}"), range)
     }
 
+    /// A boolean of a node.
+    pub(super) fn node_boolean(&mut self, node: &str, key: &str) -> bool {
+        let leaf = self.node_leaf(node, key);
+        let parse = |text: &str| boolean(text).ok_or("no boolean");
+        self.parsed(leaf, &format!("nodes.{node}.{key}"), "true or false", parse, false)
+    }
+
+    /// A share of a node, above 0 and at most 1.
+    pub(super) fn node_share(&mut self, node: &str, key: &str) -> f64 {
+        let leaf = self.node_leaf(node, key);
+        let parse = |text: &str| text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0).ok_or("no share");
+        self.parsed(leaf, &format!("nodes.{node}.{key}"), "a share above 0 and at most 1, such as 0.5", parse, 1.0)
+    }
+
     /// Time for an attempt at a node: its own, else that of every node, which an annotation may give for one transport.
     pub(super) fn node_timeout(
         &mut self,

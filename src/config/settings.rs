@@ -4,6 +4,7 @@
 //! `config/default.yaml`.
 
 mod graph;
+mod node;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use graph::{GraphNode, Implementation, Logger, LoggerMode, Method, NodeKind, Split};
+pub use node::{Breaker, CallLimit, Endpoint, Node, Retry, WhenUnavailable};
 
 /// Everything the service needs to know.
 #[derive(Clone, Debug)]
@@ -222,79 +224,6 @@ pub struct Limits {
     pub drain: Duration,
     /// Time between SIGTERM and SIGKILL; the drain and what follows it fit in.
     pub termination_grace: Duration,
-}
-
-/// Settings of one node.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// Name in the graph; also the model's name in the protocols' paths.
-    pub name: String,
-    /// How it is called, whatever the encoding of a record: its messages are converted where they have the other one.
-    /// Without it, each record is sent in the encoding that it has.
-    pub transport: Option<Transport>,
-    /// Where its server takes REST calls.
-    pub rest: Option<Endpoint>,
-    /// Where its server takes gRPC calls.
-    pub grpc: Option<Endpoint>,
-    /// Time for one attempt.
-    pub timeout: Duration,
-    /// Retries of a call.
-    pub retry: Retry,
-    /// Actors per worker that share the node's calls.
-    pub clients: usize,
-    /// Idle and busy connections of each of these actors: as many calls run at a time.
-    pub connections: usize,
-    /// Image, for Seldon's metrics labels.
-    pub image: String,
-}
-
-impl Node {
-    /// Where its server takes calls of a transport.
-    pub fn endpoint(&self, transport: Transport) -> Option<&Endpoint> {
-        match transport {
-            Transport::Rest => self.rest.as_ref(),
-            Transport::Grpc => self.grpc.as_ref(),
-        }
-    }
-
-    /// Where its server listens, for people: one address where it has one.
-    pub fn addresses(&self) -> String {
-        match (&self.rest, &self.grpc) {
-            (Some(one), None) | (None, Some(one)) => one.to_string(),
-            (Some(rest), Some(grpc)) => format!("{rest} (grpc {grpc})"),
-            (None, None) => "no server".to_owned(),
-        }
-    }
-}
-
-/// Host and port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
-/// Retries of a call.
-#[derive(Clone, Copy, Debug)]
-pub struct Retry {
-    /// Attempts in all, the first included.
-    pub attempts: u32,
-    /// Upper bound of the first wait; the real one is drawn between 0 and it.
-    pub min_backoff: Duration,
-    /// Upper bound of any wait.
-    pub max_backoff: Duration,
 }
 
 /// Admin port.

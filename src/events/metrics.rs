@@ -58,6 +58,9 @@ pub struct Metrics {
     retries: IntCounterVec,
     endpoint_up: IntGaugeVec,
     endpoint_waiting: IntGaugeVec,
+    endpoint_limit: IntGaugeVec,
+    endpoint_breaker: IntGaugeVec,
+    model_kills: IntCounterVec,
     partitions: Partitions,
     seldon: SeldonMetrics,
 }
@@ -118,6 +121,9 @@ impl Metrics {
             retries: make.counters(&names::RETRIES)?,
             endpoint_up: make.gauges(&names::ENDPOINT_UP)?,
             endpoint_waiting: make.gauges(&names::ENDPOINT_WAITING)?,
+            endpoint_limit: make.gauges(&names::ENDPOINT_LIMIT)?,
+            endpoint_breaker: make.gauges(&names::ENDPOINT_BREAKER)?,
+            model_kills: make.counters(&names::MODEL_KILLS)?,
             partitions: make.keep(Partitions::new()?)?,
             seldon: SeldonMetrics::register(registry, deployment)?,
         })
@@ -132,6 +138,9 @@ impl Metrics {
             retries: self.retries.with_label_values(&[labels.node]),
             up: self.endpoint_up.with_label_values(&[labels.node]),
             waiting: self.endpoint_waiting.with_label_values(&[labels.node]),
+            limit: self.endpoint_limit.with_label_values(&[labels.node]),
+            breaker: self.endpoint_breaker.with_label_values(&[labels.node]),
+            kills: self.model_kills.with_label_values(&[labels.node]),
             seldon: self.seldon.client(labels),
         })
     }

@@ -27,7 +27,7 @@ use slog::Logger;
 
 pub use limiter::Limiter;
 pub use metrics::Metrics;
-pub use node::{CallOutcome, NodeLabels, NodeMetrics};
+pub use node::{BreakerState, CallOutcome, NodeLabels, NodeMetrics};
 pub use partition::PartitionMetrics;
 pub use seldon::UNARY;
 pub use shadow::Comparison;

@@ -72,6 +72,9 @@ metrics! {
     RETRIES = "millrace_retries_total" Counter ["node"] "Attempts after the first.";
     ENDPOINT_UP = "millrace_endpoint_up" Gauge ["node"] "Whether the node's endpoint takes calls.";
     ENDPOINT_WAITING = "millrace_endpoint_waiting" Gauge ["node"] "Calls that wait for the endpoint.";
+    ENDPOINT_LIMIT = "millrace_endpoint_limit" Gauge ["node"] "Calls that may run at the endpoint at a time, from the whole process.";
+    ENDPOINT_BREAKER = "millrace_endpoint_breaker" Gauge ["node"] "Whether calls go to the endpoint: 0 closed, they do; 1 half-open, a few; 2 open, none.";
+    MODEL_KILLS = "millrace_model_kills_total" Counter ["node"] "Times that the endpoint went down under one record that was called alone.";
     SHADOWS = "millrace_shadows_total" Counter ["node", "result"] "Answers of shadow children by how they compare: equal, different, failed, or skipped for want of room.";
     PRODUCE_ERRORS = "millrace_produce_errors_total" Counter [] "Records that the broker refused or that were not delivered.";
     PRODUCE_QUEUE = "millrace_produce_queue" Gauge [] "Records handed to the producer and not acknowledged.";
@@ -84,8 +87,18 @@ metrics! {
 }
 
 /// Labels of `millrace_dead_letters_total`, there from the start so that a rate sees the first one.
-pub const ERROR_CLASSES: &[&str] =
-    &["undecodable", "model_error", "timeout", "too_large", "unchainable", "bad_route", "poison", "refused_by_broker"];
+pub const ERROR_CLASSES: &[&str] = &[
+    "undecodable",
+    "model_error",
+    "timeout",
+    "too_large",
+    "unchainable",
+    "bad_route",
+    "poison",
+    "refused_by_broker",
+    "unavailable",
+    "kills_model",
+];
 
 /// Buckets of the service's own histograms, in seconds.
 pub const BUCKETS: &[f64] = &[

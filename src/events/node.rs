@@ -43,6 +43,28 @@ impl CallOutcome {
     }
 }
 
+/// Whether an endpoint takes calls, as the latest worker to see a change sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BreakerState {
+    /// It does.
+    Closed,
+    /// A few, to find out.
+    HalfOpen,
+    /// None.
+    Open,
+}
+
+impl BreakerState {
+    /// The word for it.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::HalfOpen => "half_open",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// What tells a node's calls apart in metrics.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeLabels<'a> {
@@ -67,6 +89,9 @@ pub(super) struct Inner {
     pub(super) retries: IntCounter,
     pub(super) up: IntGauge,
     pub(super) waiting: IntGauge,
+    pub(super) limit: IntGauge,
+    pub(super) breaker: IntGauge,
+    pub(super) kills: IntCounter,
     pub(super) seldon: ClientMetrics,
 }
 
@@ -92,6 +117,21 @@ impl NodeMetrics {
     /// Calls that wait for the endpoint: `inc` when one starts to wait, `dec` when it stops.
     pub fn waiting(&self) -> &IntGauge {
         &self.0.waiting
+    }
+
+    /// Calls that may run at the endpoint at a time.
+    pub fn set_limit(&self, limit: usize) {
+        self.0.limit.set(limit as i64);
+    }
+
+    /// Whether the endpoint takes calls.
+    pub fn set_breaker(&self, state: BreakerState) {
+        self.0.breaker.set(state as i64);
+    }
+
+    /// Times that the endpoint went down under one record that was called alone.
+    pub fn kills(&self) -> &IntCounter {
+        &self.0.kills
     }
 
     /// Attempts after the first.

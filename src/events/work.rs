@@ -68,6 +68,19 @@ impl Events {
         info!(self.0.log, "endpoint up"; "node" => &**node.name(), "down_ms" => down_ms);
     }
 
+    /// An endpoint's limit was changed: calls wait inside it, or do so no more.
+    pub fn limit_changed(&self, node: &NodeMetrics, limit: usize) {
+        node.set_limit(limit);
+        debug!(self.0.log, "limit of running calls changed"; "node" => &**node.name(), "limit" => limit);
+    }
+
+    /// An endpoint went down under one record that was called alone, for the `strikes`-th time.
+    pub fn model_killed(&self, node: &NodeMetrics, strikes: u32, error: &dyn Display) {
+        node.kills().inc();
+        warn!(self.0.log, "endpoint went down under one record called alone"; "node" => &**node.name(),
+            "times" => strikes, "error" => %error);
+    }
+
     /// The broker refused an output for good; it becomes a dead letter, or a dead letter without its value.
     pub fn produce_refused(&self, record: &Record, topic: &str, error: &dyn Display) {
         self.produce_errors.inc();

@@ -65,11 +65,15 @@ pub enum ErrorClass {
     Poison,
     /// The broker refused the output for good.
     RefusedByBroker,
+    /// A node's endpoint was unavailable, and `when_unavailable` says not to wait for it.
+    Unavailable,
+    /// A node's endpoint went down whenever it was called with this record alone.
+    KillsModel,
 }
 
 impl ErrorClass {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Undecodable,
         Self::ModelError,
         Self::Timeout,
@@ -78,6 +82,8 @@ impl ErrorClass {
         Self::BadRoute,
         Self::Poison,
         Self::RefusedByBroker,
+        Self::Unavailable,
+        Self::KillsModel,
     ];
 
     /// Value of the header `millrace-error-class` and of metrics' labels.
@@ -91,6 +97,8 @@ impl ErrorClass {
             Self::BadRoute => "bad_route",
             Self::Poison => "poison",
             Self::RefusedByBroker => "refused_by_broker",
+            Self::Unavailable => "unavailable",
+            Self::KillsModel => "kills_model",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Unavailable is not failed: whether an endpoint takes calls, and whether a failed call costs its record anything.
 //!
 //! One machine per client of an endpoint. It is up until a call fails for reasons that are the endpoint's (refused, reset,
-//! 503, or no answer while nobody gets one), then down until its readiness is good again; while down no call starts, so
+//! 503, or no answer while nobody gets one), or too many calls fail ([`breaker`](super::breaker)); then down until its readiness is good again; while down no call starts, so
 //! records wait and pay nothing. After it came up few calls are let in, one more with each answer, so that a server that
 //! is ready but hangs, or that just started, is not flooded. Retries of what does cost are in [`retry`](super::retry).
 //!
@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::error::{CallError, Class};
+use super::error::{CallError, Class, NEVER};
 use super::retry::backoff;
 
 /// Calls let in after an endpoint came up, until one is answered. More than one, so that a single request that hangs
@@ -17,6 +17,8 @@ use super::retry::backoff;
 pub const TRIAL_CALLS: usize = 2;
 /// So many calls let in are as good as no bound.
 const ALL_CALLS: usize = 512;
+/// The longest time that a server is left alone because it asks for it (`Retry-After` of a 503).
+pub const MAX_ASKED: Duration = Duration::from_mins(1);
 const PROBE_MIN: Duration = Duration::from_millis(100);
 const PROBE_MAX: Duration = Duration::from_secs(5);
 
@@ -35,13 +37,25 @@ impl Ticket {
     pub fn started(&self) -> Duration {
         self.started
     }
+
+    /// Whether the endpoint had said that it is ready, after it was down.
+    pub fn is_after_probe(&self) -> bool {
+        self.life > 0
+    }
 }
 
 /// What happened.
 #[derive(Debug)]
 pub enum Event {
-    /// A call was answered: with success, or with an error of the model's own.
+    /// A call was answered: with success, or with an error that is the request's.
     Answered(Ticket),
+    /// A call was answered with an error that another attempt may mend.
+    Erred {
+        /// Of the call.
+        ticket: Ticket,
+        /// Whether too many calls fail lately.
+        tripped: bool,
+    },
     /// A call failed without an answer of the server.
     Failed {
         /// Of the call.
@@ -50,6 +64,10 @@ pub enum Event {
         class: Class,
         /// When the endpoint last answered any call of the process.
         last_answer: Option<Duration>,
+        /// How long the server asks to be left alone.
+        retry_after: Option<Duration>,
+        /// Whether too many calls fail lately.
+        tripped: bool,
     },
     /// A call was given up before it had a result.
     Dropped(Ticket),
@@ -60,11 +78,18 @@ pub enum Event {
 }
 
 impl Event {
-    /// The end of a call. An answer must have been noted in [`EndpointStats`](super::health::EndpointStats) before.
-    pub fn ended<T>(ticket: Ticket, result: &Result<T, CallError>, last_answer: Option<Duration>) -> Self {
-        match result {
-            Err(error) if !error.is_answer() => Self::Failed { ticket, class: error.class(), last_answer },
-            _ => Self::Answered(ticket),
+    /// The end of a call that failed. An answer must have been noted in [`EndpointStats`](super::health::EndpointStats)
+    /// before. `tripped` says whether too many calls fail lately.
+    pub fn failed(ticket: Ticket, error: &CallError, last_answer: Option<Duration>, tripped: bool) -> Self {
+        let class = error.class();
+        if !error.is_answer() {
+            // Who asks for no further call says that of this one, not when the endpoint is back.
+            let retry_after = error.retry_after().filter(|time| *time != NEVER);
+            Self::Failed { ticket, class, last_answer, retry_after, tripped }
+        } else if class == Class::Retryable {
+            Self::Erred { ticket, tripped }
+        } else {
+            Self::Answered(ticket)
         }
     }
 }
@@ -85,6 +110,8 @@ pub enum Cause {
     Unavailable,
     /// Calls get no answer, and no call got one lately.
     Hanging,
+    /// It is there, and too many calls fail.
+    Failing,
 }
 
 /// A change of state.
@@ -122,6 +149,10 @@ pub struct Availability {
     proven: bool,
     /// Times it went down or was found down since the last answer.
     troubles: u32,
+    /// When this life began.
+    up_since: Duration,
+    /// Calls that may still fail before one succeeds, if it went down because too many failed.
+    chances: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -139,7 +170,15 @@ impl Default for Availability {
 impl Availability {
     /// Up, without a bound: that an endpoint is down must be seen first.
     pub fn new() -> Self {
-        Self { state: State::Up { admitted: None }, life: 0, running: 0, proven: false, troubles: 0 }
+        Self {
+            state: State::Up { admitted: None },
+            life: 0,
+            running: 0,
+            proven: false,
+            troubles: 0,
+            up_since: Duration::ZERO,
+            chances: None,
+        }
     }
 
     /// Whether a call may start.
@@ -166,6 +205,16 @@ impl Availability {
         }
     }
 
+    /// When it last came up: what was seen before says nothing of it any more.
+    pub fn up_since(&self) -> Duration {
+        self.up_since
+    }
+
+    /// Whether it is up for a few calls only, until more are answered.
+    pub fn is_tried(&self) -> bool {
+        matches!(self.state, State::Up { admitted: Some(_) })
+    }
+
     /// Takes an event in. `random` is drawn from 0 to 1.
     pub fn step(&mut self, event: Event, now: Duration, random: f64) -> Step {
         match event {
@@ -179,7 +228,15 @@ impl Availability {
                 self.end(&ticket);
                 Step::default()
             }
-            Event::Failed { ticket, class, last_answer } => {
+            Event::Erred { ticket, tripped } => {
+                let current = self.end(&ticket);
+                self.proven |= current;
+                if current && self.fails(tripped) {
+                    return self.go_down(Cause::Failing, None, now, random);
+                }
+                Step::default()
+            }
+            Event::Failed { ticket, class, last_answer, retry_after, tripped } => {
                 let current = self.end(&ticket);
                 let cause = match class {
                     Class::Unavailable => Some(Cause::Unavailable),
@@ -191,13 +248,10 @@ impl Availability {
                 let excused = ticket.trial && class == Class::TimedOut;
                 self.proven |= current && excused && cause.is_none();
                 let verdict = Some(if cause.is_some() || excused { Verdict::Free } else { Verdict::Costs });
-                match (cause, self.state) {
-                    // A failure of an earlier life says nothing about this one: connections break after their server is back.
-                    (Some(cause), State::Up { .. }) if current => {
-                        self.state = State::Down { since: now, cause };
-                        let change = Some(Change::WentDown(cause));
-                        Step { verdict, change, probe_in: Some(self.probe_in(random)) }
-                    }
+                // A failure of an earlier life says nothing about this one: connections break after their server is back.
+                let cause = cause.or_else(|| (current && !excused && self.fails(tripped)).then_some(Cause::Failing));
+                match cause {
+                    Some(cause) if current => Step { verdict, ..self.go_down(cause, retry_after, now, random) },
                     _ => Step { verdict, ..Step::default() },
                 }
             }
@@ -208,6 +262,7 @@ impl Availability {
                     self.life += 1;
                     self.running = 0;
                     self.proven = false;
+                    self.up_since = now;
                     let after = now.saturating_sub(since);
                     Step { change: Some(Change::CameUp { after }), ..Step::default() }
                 }
@@ -228,10 +283,30 @@ impl Availability {
         current
     }
 
+    /// Nothing if it is down already.
+    fn go_down(&mut self, cause: Cause, asked: Option<Duration>, now: Duration, random: f64) -> Step {
+        if self.down().is_some() {
+            return Step::default();
+        }
+        self.state = State::Down { since: now, cause };
+        self.chances = (cause == Cause::Failing).then_some(TRIAL_CALLS);
+        let probe_in = self.probe_in(random).max(asked.unwrap_or_default().min(MAX_ASKED));
+        Step { change: Some(Change::WentDown(cause)), probe_in: Some(probe_in), ..Step::default() }
+    }
+
+    /// A call failed, and it was not the endpoint that was not there. Whether no more calls should go there.
+    fn fails(&mut self, tripped: bool) -> bool {
+        if let Some(chances) = &mut self.chances {
+            *chances = chances.saturating_sub(1);
+        }
+        tripped || self.chances == Some(0)
+    }
+
     fn answered(&mut self) {
         if let State::Up { admitted } = &mut self.state {
             self.troubles = 0;
             self.proven = true;
+            self.chances = None;
             *admitted = admitted.map(|admitted| admitted + 1).filter(|admitted| *admitted < ALL_CALLS);
         }
     }

@@ -11,11 +11,11 @@ fn ms(millis: u64) -> Duration {
 }
 
 fn unavailable(ticket: Ticket) -> Event {
-    Event::Failed { ticket, class: Class::Unavailable, last_answer: None }
+    Event::Failed { ticket, class: Class::Unavailable, last_answer: None, retry_after: None, tripped: false }
 }
 
 fn timed_out(ticket: Ticket, last_answer: Option<Duration>) -> Event {
-    Event::Failed { ticket, class: Class::TimedOut, last_answer }
+    Event::Failed { ticket, class: Class::TimedOut, last_answer, retry_after: None, tripped: false }
 }
 
 fn down() -> Availability {
@@ -127,15 +127,52 @@ fn failures_of_an_earlier_life_cost_nothing_and_change_nothing() {
 #[test]
 fn an_error_of_the_model_is_an_answer() {
     let mut machine = Availability::new();
-    let mut event = |result: Result<(), CallError>| Event::ended(machine.start(ms(0)).unwrap(), &result, None);
-    let status = |code| Err(CallError::Status { code, body: bytes::Bytes::new(), retry_after: None });
-    assert!(matches!(event(Ok(())), Event::Answered(_)));
-    assert!(matches!(event(status(500)), Event::Answered(_)));
-    assert!(matches!(event(status(503)), Event::Failed { class: Class::Unavailable, .. }));
-    let bad_gateway = event(status(502));
+    let mut event = |code| {
+        let error = CallError::Status { code, body: bytes::Bytes::new(), retry_after: None };
+        Event::failed(machine.start(ms(0)).unwrap(), &error, None, false)
+    };
+    assert!(matches!(event(400), Event::Answered(_)));
+    assert!(matches!(event(500), Event::Erred { .. }));
+    assert!(matches!(event(503), Event::Failed { class: Class::Unavailable, .. }));
+    let bad_gateway = event(502);
     assert!(matches!(bad_gateway, Event::Failed { class: Class::Retryable, .. }));
     let step = machine.step(bad_gateway, ms(1), 0.0);
     assert_eq!(step, Step { verdict: Some(Verdict::Costs), ..Step::default() });
+}
+
+#[test]
+fn too_many_errors_take_it_down_until_one_of_few_calls_succeeds() {
+    let mut machine = proven();
+    let erred = |machine: &mut Availability, tripped| {
+        let ticket = machine.start(ms(10)).unwrap();
+        machine.step(Event::Erred { ticket, tripped }, ms(10), 1.0)
+    };
+    assert_eq!(erred(&mut machine, false), Step::default());
+    let step = erred(&mut machine, true);
+    assert_eq!((step.change, step.verdict), (Some(Change::WentDown(Cause::Failing)), None), "an answer always costs");
+    for wait in [200, 400] {
+        machine.step(Event::ProbeOk, ms(20), 1.0);
+        assert_eq!(machine.up_since(), ms(20));
+        assert_eq!(erred(&mut machine, false), Step::default());
+        assert_eq!(erred(&mut machine, false).probe_in, Some(ms(wait)), "none of the few succeeded");
+    }
+    machine.step(Event::ProbeOk, ms(30), 1.0);
+    let ticket = machine.start(ms(30)).unwrap();
+    machine.step(Event::Answered(ticket), ms(30), 1.0);
+    for _ in 0..10 {
+        assert_eq!(erred(&mut machine, false), Step::default());
+    }
+}
+
+#[test]
+fn a_server_that_asks_for_time_is_not_asked_before_it_is_over() {
+    for (asked, wait) in [(ms(50), ms(100)), (ms(7_000), ms(7_000)), (Duration::MAX, MAX_ASKED)] {
+        let mut machine = Availability::new();
+        let (ticket, class) = (machine.start(ms(0)).unwrap(), Class::Unavailable);
+        let retry_after = Some(asked);
+        let event = Event::Failed { ticket, class, last_answer: None, retry_after, tripped: false };
+        assert_eq!(machine.step(event, ms(1), 1.0).probe_in, Some(wait));
+    }
 }
 
 #[test]
@@ -218,8 +255,12 @@ impl Simulation {
             let last_answer = self.stats.last_answer();
             let event = match mood {
                 Mood::Works => Event::Answered(ticket),
-                Mood::Hangs => Event::Failed { ticket, class: Class::TimedOut, last_answer },
-                Mood::Refuses => Event::Failed { ticket, class: Class::Unavailable, last_answer },
+                Mood::Hangs => {
+                    Event::Failed { ticket, class: Class::TimedOut, last_answer, retry_after: None, tripped: false }
+                }
+                Mood::Refuses => {
+                    Event::Failed { ticket, class: Class::Unavailable, last_answer, retry_after: None, tripped: false }
+                }
             };
             self.apply(client, event, now, random);
         }

@@ -12,6 +12,9 @@ use tonic::Code;
 /// Bytes of an error answer's body that are kept.
 pub const BODY_KEPT: usize = 4 * 1024;
 
+/// The time after which a call may be tried again, if it may not be: a negative `grpc-retry-pushback-ms`.
+pub const NEVER: Duration = Duration::MAX;
+
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
@@ -56,6 +59,9 @@ pub enum CallError {
     /// Bytes that are no reply of the transport, or one that cannot be taken as it is.
     #[error("unusable reply: {0}")]
     BadReply(String),
+    /// Nothing was sent: the endpoint is known to be down, and the node is not to be waited for.
+    #[error("the endpoint is down")]
+    Down,
     /// A call that the protocol or the transport does not have; nothing was sent.
     #[error("no such call: {0}")]
     Unsupported(String),
@@ -85,7 +91,7 @@ impl CallError {
     /// only the words tell which.
     pub fn class(&self) -> Class {
         match self {
-            Self::Refused(_) | Self::ConnectTimeout(_) | Self::Reset(_) => Class::Unavailable,
+            Self::Refused(_) | Self::ConnectTimeout(_) | Self::Reset(_) | Self::Down => Class::Unavailable,
             Self::Timeout(_) => Class::TimedOut,
             Self::Status { code, .. } => match code {
                 503 => Class::Unavailable,
@@ -108,9 +114,18 @@ impl CallError {
         }
     }
 
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later, and the server does not ask for no further one.
     pub fn is_retryable(&self) -> bool {
-        self.class() != Class::Permanent
+        self.class() != Class::Permanent && self.retry_after() != Some(NEVER)
+    }
+
+    /// Whether the server turned the call away because it is busy, as far as it can be told.
+    pub fn is_overload(&self) -> bool {
+        match self {
+            Self::Status { code, .. } => matches!(code, 429 | 503),
+            Self::Grpc { code, .. } => matches!(code, Code::ResourceExhausted | Code::Unavailable),
+            _ => false,
+        }
     }
 
     /// Whether the failure shows that the server itself works on requests. A gateway's answer does not.
@@ -124,6 +139,7 @@ impl CallError {
             | Self::Reset(_)
             | Self::Timeout(_)
             | Self::BadReply(_)
+            | Self::Down
             | Self::Unsupported(_) => false,
         }
     }
@@ -134,6 +150,7 @@ impl CallError {
             Self::Refused(_)
             | Self::ConnectTimeout(_)
             | Self::Reset(_)
+            | Self::Down
             | Self::Status { code: 503, .. }
             | Self::Grpc { code: Code::Unavailable, .. } => "unavailable",
             Self::Timeout(_) | Self::Grpc { code: Code::DeadlineExceeded, .. } => "timeout",

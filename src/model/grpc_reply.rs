@@ -8,7 +8,7 @@ use tonic::Code;
 use tonic::codegen::http::{HeaderMap, Response, StatusCode};
 
 use super::connection::{PREFIX, failure};
-use super::error::{BODY_KEPT, CallError};
+use super::error::{BODY_KEPT, CallError, NEVER};
 use super::gzip::gunzip;
 
 /// Most memory that is reserved on a server's word alone.
@@ -80,9 +80,10 @@ fn status(headers: &HeaderMap) -> Result<(), CallError> {
         Code::Ok => Ok(()),
         code => {
             let message = unescape(headers.get("grpc-message").map_or(&b""[..], |value| value.as_bytes()));
-            // A negative number asks not to be called again; whether to is decided by the code alone.
-            let pushback = text("grpc-retry-pushback-ms").and_then(|millis| millis.trim().parse().ok());
-            Err(CallError::Grpc { code, message, retry_after: pushback.map(Duration::from_millis) })
+            // A negative number, or none, asks for no further call.
+            let pushback =
+                text("grpc-retry-pushback-ms").map(|millis| millis.trim().parse().map_or(NEVER, Duration::from_millis));
+            Err(CallError::Grpc { code, message, retry_after: pushback })
         }
     }
 }

@@ -7,7 +7,7 @@ use h2::Reason;
 use tonic::Code;
 
 use super::*;
-use crate::config::settings::{Endpoint, Retry};
+use crate::config::settings::{Breaker, CallLimit, Endpoint, Retry, WhenUnavailable};
 use crate::model::Class;
 use crate::model::grpc_stub::Act::{self, Data, Hang, Head, Reset, Trailers};
 use crate::model::grpc_stub::{Server, answer, framed, head, packed, trailers};
@@ -28,6 +28,9 @@ pub(super) fn node(port: u16) -> Node {
         retry: Retry { attempts: 1, min_backoff: Duration::ZERO, max_backoff: Duration::ZERO },
         clients: 1,
         connections: 8,
+        when_unavailable: WhenUnavailable::Wait,
+        limit: CallLimit::default(),
+        breaker: Breaker::default(),
         image: String::new(),
     }
 }
@@ -191,6 +194,9 @@ fn an_error_keeps_its_code_its_text_and_its_wish_to_be_left_alone() {
     let pushed_back = vec![("grpc-status", "14".to_owned()), ("grpc-retry-pushback-ms", "700".to_owned())];
     let after = Some(Duration::from_millis(700));
     assert_eq!(call(vec![head(&[]), Trailers(pushed_back)]), error(Code::Unavailable, "", after));
+    let never = vec![("grpc-status", "8".to_owned()), ("grpc-retry-pushback-ms", "-1".to_owned())];
+    let never = call(vec![head(&[]), Trailers(never)]).unwrap_err();
+    assert!(never.class() == Class::Retryable && !never.is_retryable(), "it asks for no further call");
     assert_eq!(call(vec![head(&[("grpc-status", "99")])]), error(Code::Unknown, "", None));
     assert_eq!(call(vec![head(&[("grpc-status", "x")])]), error(Code::Unknown, "", None));
     // What cannot be read is not looked at, and a long text is cut.

@@ -2,12 +2,13 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use actix_web::error::PayloadError;
 use awc::ClientResponse;
 use awc::http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, HttpDate, RETRY_AFTER,
+    TRANSFER_ENCODING,
 };
 use awc::http::{StatusCode, Version};
 use bytes::{Bytes, BytesMut};
@@ -124,8 +125,7 @@ where
             break;
         }
     }
-    // The other form of the header, a date, needs a clock that agrees with the server's; it is not taken.
-    let retry_after = number(response.headers(), &RETRY_AFTER).map(Duration::from_secs);
+    let retry_after = retry_after(response.headers());
     CallError::Status { code: response.status().as_u16(), body: kept.freeze(), retry_after }
 }
 
@@ -146,6 +146,17 @@ where
         }
         Some(Err(error)) => Err(CallError::BadReply(error.to_string())),
     }
+}
+
+/// How long the server asks to be left alone: in seconds, or until a date. A date is held against the server's own clock if
+/// it tells the time.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    if let Some(seconds) = number(headers, &RETRY_AFTER) {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |name| number::<HttpDate>(headers, name).map(SystemTime::from);
+    let now = date(&DATE).unwrap_or_else(SystemTime::now);
+    date(&RETRY_AFTER).map(|until| until.duration_since(now).unwrap_or_default())
 }
 
 fn number<N: std::str::FromStr>(headers: &HeaderMap, name: &HeaderName) -> Option<N> {

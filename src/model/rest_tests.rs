@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::config::settings::{Endpoint, Retry};
+use crate::config::settings::{Breaker, CallLimit, Endpoint, Retry, WhenUnavailable};
 use crate::model::Class;
 use crate::model::headers::call_headers;
 use crate::model::stub::Act::{self, Close, Hang, Reset, Wait};
@@ -24,6 +24,9 @@ fn node(server: &Server) -> Node {
         retry: Retry { attempts: 1, min_backoff: Duration::ZERO, max_backoff: Duration::ZERO },
         clients: 1,
         connections: 8,
+        when_unavailable: WhenUnavailable::Wait,
+        limit: CallLimit::default(),
+        breaker: Breaker::default(),
         image: String::new(),
     }
 }
@@ -86,6 +89,11 @@ fn an_error_answer_keeps_its_status_a_bounded_body_and_its_connection() {
         let server = Server::start(|_, number| match number {
             1 => answer("500 Internal Server Error", &"x".repeat(10_000)),
             2 => vec![send("HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n")],
+            3 => {
+                let (date, until) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:57 GMT");
+                let head = format!("Date: {date}\r\nRetry-After: {until}\r\nContent-Length: 0");
+                vec![send(format!("HTTP/1.1 429 Too Many Requests\r\n{head}\r\n\r\n"))]
+            }
             _ => answer("400 Bad Request", "{\"error\":\"shape\"}"),
         })
         .await;
@@ -94,6 +102,12 @@ fn an_error_answer_keeps_its_status_a_bounded_body_and_its_connection() {
         assert!(matches!(&error, CallError::Status { code: 500, body, .. } if body == &"x".repeat(4_096)), "{error:?}");
         let error = client.call(request("{}")).await.unwrap_err();
         assert_eq!((error.class(), error.retry_after()), (Class::Unavailable, Some(Duration::from_secs(7))));
+        let error = client.call(request("{}")).await.unwrap_err();
+        assert_eq!(
+            (error.class(), error.retry_after()),
+            (Class::Retryable, Some(Duration::from_secs(20))),
+            "by its clock"
+        );
         let error = client.call(request("{}")).await.unwrap_err();
         assert!(
             matches!(&error, CallError::Status { code: 400, body, .. } if body == "{\"error\":\"shape\"}"),

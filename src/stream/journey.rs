@@ -30,6 +30,8 @@ pub enum Event<'a> {
     Replied(NodeId, Message),
     /// The call failed. `Verdict` says whether that costs the record anything.
     Failed(NodeId, &'a CallError, Verdict),
+    /// The endpoint went down once more under this call alone: no further one.
+    Kills(NodeId, &'a CallError),
     /// The call was lost in an actor that died: nobody's fault.
     Lost(NodeId),
 }
@@ -143,6 +145,11 @@ impl Journey {
             }
             Event::Replied(node, message) => self.replied(node, message, now, rules),
             Event::Failed(node, error, verdict) => self.failed(node, error, verdict, now, random(), rules, commands),
+            Event::Kills(node, error) => {
+                if let Some(active) = self.take(node) {
+                    self.fail(node, active.kills(error, rules), rules);
+                }
+            }
             Event::Lost(node) => self.again_for_free(node, now, commands),
         }
         self.follow(random, rules, commands);

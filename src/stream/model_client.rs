@@ -162,6 +162,7 @@ impl ModelClientActor {
                 CallError::Refused(_)
                 | CallError::ConnectTimeout(_)
                 | CallError::Reset(_)
+                | CallError::Down
                 | CallError::Status { code: 503, .. }
                 | CallError::Grpc { code: Code::Unavailable, .. },
             ) => CallOutcome::Unavailable,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use self::flight::{Flight, Owner};
 use super::blame::Blame;
-use super::endpoint::{Endpoint, EndpointParts};
+use super::endpoint::{Endpoint, EndpointParts, Failed};
 use super::game_day::{self, GameDay, Kind, Manner};
 use super::journey::{Command, Event, Journey, Rules, Target};
 use super::messages::{Finished, Request, item};
@@ -21,7 +21,6 @@ use super::producer::ProducerActor;
 use crate::config::settings::Transport;
 use crate::events::Events;
 use crate::kafka::suspects::Loss;
-use crate::model::availability::Verdict;
 use crate::model::error::CallError;
 use crate::model::headers::call_headers;
 
@@ -158,6 +157,7 @@ impl RequestRouterActor {
             }
             End::Result(Ok(reply)) => {
                 endpoint.answered(ticket, now);
+                flight.clear(node);
                 if current {
                     self.step(id, Event::Replied(node, reply.message), None, ctx);
                 } else {
@@ -165,23 +165,41 @@ impl RequestRouterActor {
                 }
             }
             End::Result(Err(error)) => {
-                let step = endpoint.failed(ticket, &error, now);
-                let verdict = step.verdict.unwrap_or(Verdict::Costs);
+                let Failed { step, verdict, loss } = endpoint.failed(ticket, &error, now);
+                let (suspicion, metrics) = (flight.suspicion(node), &endpoint.parts.metrics);
+                let before = suspicion.strikes();
+                let kills = loss.is_some_and(|(loss, alone)| suspicion.lost(loss, alone, now));
+                let strikes = suspicion.strikes();
+                if error.is_answer() {
+                    flight.clear(node);
+                }
+                if strikes > before {
+                    self.parts.events.model_killed(metrics, strikes, &error);
+                }
                 self.follow(target, step, Some(&error), ctx);
-                self.step(id, Event::Failed(node, &error, verdict), Some((target, &error)), ctx);
+                let event = if kills { Event::Kills(node, &error) } else { Event::Failed(node, &error, verdict) };
+                self.step(id, event, Some((target, &error)), ctx);
             }
         }
         self.serve(target, ctx);
     }
 
-    /// Tries again soon what nobody could take.
+    /// Looks again soon: at what nobody could take, and at how many calls each endpoint is given while some run.
     fn plan(&mut self, ctx: &mut Ctx<'_, Self>) {
         if !std::mem::replace(&mut self.planned, true) {
             ctx.later(PAUSE, |router, ctx| {
                 router.planned = false;
                 router.hand_over(ctx);
+                let now = router.now();
                 for target in 0..router.endpoints.len() {
+                    let endpoint = &router.endpoints[target];
+                    if let Some(limit) = endpoint.tick(now) {
+                        router.parts.events.limit_changed(&endpoint.parts.metrics, limit);
+                    }
                     router.serve(Target(target), ctx);
+                }
+                if router.endpoints.iter().any(Endpoint::is_busy) {
+                    router.plan(ctx);
                 }
             });
         }

@@ -27,7 +27,9 @@ use crate::kafka::topics::TopicAdmin;
 use crate::kafka::transaction::Rules as TransactionRules;
 use crate::kafka::transactor::{Setup, Transactor};
 use crate::kafka::writer::Writer;
+use crate::model::breaker::Breaker;
 use crate::model::health::EndpointStats;
+use crate::model::shares::Shares;
 
 /// A node's endpoint for one transport.
 pub struct EndpointSetting {
@@ -35,6 +37,10 @@ pub struct EndpointSetting {
     pub of: NodeTarget,
     /// What all its clients know together.
     pub stats: Arc<EndpointStats>,
+    /// How many calls run, from all workers.
+    pub shares: Arc<Shares>,
+    /// How many calls fail.
+    pub breaker: Arc<Breaker>,
     /// What is counted.
     pub metrics: NodeMetrics,
     /// What readiness shows of it.
@@ -99,7 +105,15 @@ impl Setting {
         let endpoints = targets.into_iter().map(|of| {
             let (service, method) = of.service(settings.protocol);
             let labels = NodeLabels { node: &of.name(), image: &of.node.image, service: &service, method };
-            EndpointSetting { metrics: events.node(&labels), of, stats: Arc::default(), seen: Arc::default() }
+            let metrics = events.node(&labels);
+            let (threads, limit) = (settings.threads.max(1), of.node.limit);
+            let clients = threads.saturating_mul(of.node.clients.max(1)).saturating_mul(of.node.connections.max(1));
+            // A request calls a node once at a time, and so does each that runs for comparison only.
+            let most = limit.max.unwrap_or(usize::MAX).min(clients).min(2 * limits.in_flight_records).max(limit.min);
+            let shares = Arc::new(Shares::new(threads, limit.adaptive, limit.min, most));
+            metrics.set_limit(shares.limit());
+            let breaker = Arc::new(Breaker::new(of.node.breaker));
+            EndpointSetting { metrics, of, shares, breaker, stats: Arc::default(), seen: Arc::default() }
         });
         let endpoints = endpoints.collect();
         let partitions = Arc::new(Partitions::default());

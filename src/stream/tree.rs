@@ -198,6 +198,10 @@ fn pool(
         pool: Arc::new(Pool::new(members)),
         timeout: node.timeout,
         stats: endpoint.stats.clone(),
+        worker,
+        when_unavailable: node.when_unavailable,
+        shares: endpoint.shares.clone(),
+        breaker: endpoint.breaker.clone(),
         metrics: endpoint.metrics.clone(),
         seen: endpoint.seen.clone(),
     };

@@ -153,9 +153,11 @@ impl World {
                 }
             }
             Some(error) => {
-                let result: Result<(), CallError> = Err(error.clone());
-                let event = Health::ended(ticket, &result, replica.last_answer[node]);
-                let step = replica.endpoints[node].step(event, now, 0.5);
+                let last_answer = replica.last_answer[node];
+                // Whether the breaker's window is over its share is left to chance.
+                let tripped = self.chance(3);
+                let event = Health::failed(ticket, &error, last_answer, tripped);
+                let step = self.replicas[r].endpoints[node].step(event, now, 0.5);
                 let verdict = step.verdict.unwrap_or(Verdict::Costs);
                 self.follow(r, node, step);
                 self.travel(r, id, Event::Failed(at, &error, verdict));

@@ -35,20 +35,24 @@ pub struct Response {
     pub body: Vec<u8>,
     /// In chunks instead of with a length.
     pub chunked: bool,
+    pub retry_after: Option<String>,
 }
 
 impl Response {
     pub fn json(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type: "application/json", body: body.into(), chunked: false }
+        Self { status, content_type: "application/json", body: body.into(), chunked: false, retry_after: None }
     }
 
     pub fn text(status: u16, body: &str) -> Self {
-        Self { status, content_type: "text/plain", body: body.into(), chunked: false }
+        Self { status, content_type: "text/plain", body: body.into(), chunked: false, retry_after: None }
     }
 
     pub fn bytes(&self) -> Vec<u8> {
         let (status, kind) = (self.status, self.content_type);
         let mut out = format!("HTTP/1.1 {status} Stub\r\ncontent-type: {kind}\r\n").into_bytes();
+        if let Some(wait) = &self.retry_after {
+            out.extend_from_slice(format!("retry-after: {wait}\r\n").as_bytes());
+        }
         if self.chunked {
             out.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
             for chunk in self.body.chunks(1000) {

@@ -28,12 +28,17 @@ pub type Arithmetic = fn(u64) -> u64;
 /// A test's own answer to a predict call.
 pub type Answer = Arc<dyn Fn(&Request) -> Response + Send + Sync>;
 
+/// A test's objection to a predict call, if it has one.
+pub type Objection = Arc<dyn Fn(&Request) -> Option<Response> + Send + Sync>;
+
 /// How a stub behaves at this moment.
 #[derive(Clone)]
 pub struct Rules {
     pub arithmetic: Arithmetic,
     /// Takes the place of the stub's own answer to predict calls.
     pub answer: Option<Answer>,
+    /// Comes before the stub's own answer.
+    pub objection: Option<Objection>,
     pub delay: Duration,
     pub chunked: bool,
     /// Calls whose body holds one of these texts get no answer until the text is taken out of the list.
@@ -52,6 +57,7 @@ impl Default for Rules {
         Self {
             arithmetic: |n| n,
             answer: None,
+            objection: None,
             delay: Duration::ZERO,
             chunked: false,
             hang: Vec::new(),
@@ -260,6 +266,9 @@ impl Shared {
         }
         if rules.fail_every > 0 && number.is_multiple_of(rules.fail_every) {
             return Response::json(500, r#"{"error":"every so often"}"#);
+        }
+        if let Some(response) = rules.objection.as_ref().and_then(|objects| objects(&request)) {
+            return response;
         }
         let mut response = match &rules.answer {
             Some(answer) => answer(&request),

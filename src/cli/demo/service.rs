@@ -11,8 +11,9 @@ use super::Options;
 use super::broker::{DEAD_LETTERS, INPUT, OUTPUT};
 use crate::admin::Actors;
 use crate::config::settings::{
-    Admin, Assignment, Delivery, Deployment, Endpoint, GraphNode, Kafka, Limits, Log, LogFormat, Node, NodeKind,
-    OnFailure, Order, Protocol, Retry, Settings, Start, Stream, Transaction, Transport,
+    Admin, Assignment, Breaker, CallLimit, Delivery, Deployment, Endpoint, GraphNode, Kafka, Limits, Log, LogFormat,
+    Node, NodeKind, OnFailure, Order, Protocol, Retry, Settings, Start, Stream, Transaction, Transport,
+    WhenUnavailable,
 };
 
 /// A running service.
@@ -110,6 +111,9 @@ fn node(name: &str, address: SocketAddr) -> Node {
         retry: Retry { attempts: 5, min_backoff: Duration::from_millis(50), max_backoff: Duration::from_secs(1) },
         clients: 1,
         connections: 64,
+        when_unavailable: WhenUnavailable::Wait,
+        limit: CallLimit::default(),
+        breaker: Breaker::default(),
         image: format!("millrace/demo-{name}:1"),
     }
 }

@@ -11,6 +11,7 @@ use crate::kafka::outcome::{ErrorClass, Failure};
 use crate::model::clock::{Clock, Mark};
 use crate::model::error::{CallError, Class};
 use crate::model::retry::Attempts;
+use crate::model::suspects::STRIKES;
 use crate::record::{CallKind, Message};
 
 /// A message on its way, and what the way to it has cost.
@@ -112,6 +113,7 @@ impl Active {
             class: match error {
                 CallError::ReplyTooLarge { .. } => ErrorClass::TooLarge,
                 _ if error.class() == Class::TimedOut => ErrorClass::Timeout,
+                _ if error.class() == Class::Unavailable => ErrorClass::Unavailable,
                 _ => ErrorClass::ModelError,
             },
             message: format!("node {name}: {error}; {why}"),
@@ -123,6 +125,15 @@ impl Active {
                 _ => None,
             },
         }
+    }
+}
+
+impl Active {
+    /// The failure of a call whose endpoint goes down whenever it is made alone.
+    pub(super) fn kills(&self, error: &CallError, rules: &Rules) -> Failure {
+        let why =
+            format!("the endpoint went down each of the {STRIKES} times that it was called with this record alone");
+        Failure { class: ErrorClass::KillsModel, attempts: STRIKES, ..self.failure(error, &why, rules) }
     }
 }
 

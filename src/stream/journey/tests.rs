@@ -129,6 +129,21 @@ fn a_permanent_failure_is_not_tried_again() {
 }
 
 #[test]
+fn what_kills_its_model_ends_at_once_and_what_is_not_waited_for_after_its_attempts() {
+    let rules = chain(2);
+    let mut trip = Trip::new(&rules);
+    trip.begin("{}");
+    let reset = CallError::Reset("x".into());
+    let ended = failure(trip.step(Event::Kills(trip.node("a"), &reset), s(0)));
+    assert_eq!((ended.class, ended.attempts), (ErrorClass::KillsModel, 3));
+    let mut trip = Trip::new(&rules);
+    trip.begin("{}");
+    assert!(matches!(trip.failed("a", &reset, Verdict::Costs, s(0))[..], [Command::CallAfter(..)]));
+    let ended = failure(trip.failed("a", &CallError::Down, Verdict::Costs, s(1)));
+    assert_eq!((ended.class, ended.attempts), (ErrorClass::Unavailable, 2));
+}
+
+#[test]
 fn what_is_free_costs_neither_attempts_nor_time_however_often() {
     let rules = chain(2);
     let mut trip = Trip::new(&rules);

@@ -6,12 +6,13 @@ use millrace_actors::Ctx;
 
 use super::flight::{Flight, Owner};
 use super::{PAUSE, READINESS, RequestRouterActor};
+use crate::config::settings::WhenUnavailable;
 use crate::graph::NodeId;
 use crate::kafka::outcome::{ErrorClass, Failure};
 use crate::kafka::suspects::Loss;
-use crate::model::availability::{Change, Step};
+use crate::model::availability::{Cause, Change, Step, Verdict};
 use crate::model::error::CallError;
-use crate::stream::journey::Target;
+use crate::stream::journey::{Event, Target};
 use crate::stream::model_client::{Probe, Probed};
 
 impl RequestRouterActor {
@@ -39,11 +40,18 @@ impl RequestRouterActor {
                 self.forget(id, ctx);
                 continue;
             }
-            if !endpoint.availability.admits() {
-                return;
+            let waits = endpoint.parts.when_unavailable == WhenUnavailable::Wait;
+            if !waits && endpoint.availability.down().is_some() {
+                endpoint.leave();
+                let error = &CallError::Down;
+                self.step(id, Event::Failed(node, error, Verdict::Costs), Some((target, error)), ctx);
+                continue;
             }
-            let Some((client, place)) = endpoint.client() else { return self.plan(ctx) };
-            let Some(ticket) = endpoint.availability.start(now) else { return };
+            if !endpoint.availability.admits() {
+                break;
+            }
+            let alone = flight.is_suspect(node);
+            let Some((ticket, client, place)) = endpoint.start(alone, now) else { return self.plan(ctx) };
             endpoint.leave();
             ctx.at_hand(flight.item);
             match flight.call(id, node, (target, ticket), (now, endpoint.parts.timeout), &self.address) {
@@ -52,7 +60,9 @@ impl RequestRouterActor {
                 Err(ticket) => endpoint.dropped(ticket, now),
             }
             ctx.clear_at_hand();
+            self.plan(ctx);
         }
+        self.endpoints[target.0].no_longer_alone();
     }
 
     /// What was begun at a node is not needed any more: a call that runs is ended, one that waits finds nothing to send.
@@ -112,8 +122,10 @@ impl RequestRouterActor {
     pub(super) fn follow(&mut self, target: Target, step: Step, error: Option<&CallError>, ctx: &mut Ctx<'_, Self>) {
         let parts = &self.endpoints[target.0].parts;
         match step.change {
-            Some(Change::WentDown(_)) => {
+            Some(Change::WentDown(cause)) => {
                 let why: &dyn std::fmt::Display = error.map_or(&"not ready", |error| error);
+                let failing = format!("too many calls fail, the last with: {why}");
+                let why: &dyn std::fmt::Display = if cause == Cause::Failing { &failing } else { why };
                 parts.seen.unwell(why);
                 self.parts.events.endpoint_down(&parts.metrics, why);
             }

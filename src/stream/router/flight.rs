@@ -14,6 +14,7 @@ use crate::kafka::suspects::Loss;
 use crate::model::availability::Ticket;
 use crate::model::call::CallRequest;
 use crate::model::headers::CallHeaders;
+use crate::model::suspects::Suspicion;
 use crate::stream::game_day::Manner;
 use crate::stream::journey::{Journey, Target};
 use crate::stream::messages::Request;
@@ -48,6 +49,8 @@ pub(super) struct Flight {
     /// The crash that the record asks of a client.
     pub(super) crash: Option<Manner>,
     running: Vec<Running>,
+    /// What is held against its calls, by node.
+    suspicions: Vec<(NodeId, Suspicion)>,
     calls: u32,
     /// Its place in the mailbox, kept until it has an outcome.
     _place: Option<Permit>,
@@ -62,8 +65,8 @@ impl Flight {
         item: ItemId,
         place: Option<Permit>,
     ) -> Self {
-        let (running, pairs) = (Vec::new(), Vec::new());
-        Self { owner, journey, headers, item, pairs, crash: None, running, calls: 0, _place: place }
+        let (running, pairs, suspicions) = (Vec::new(), Vec::new(), Vec::new());
+        Self { owner, journey, headers, item, pairs, crash: None, running, suspicions, calls: 0, _place: place }
     }
 
     /// Whether a record waits for it.
@@ -77,6 +80,26 @@ impl Flight {
             Owner::Record(request) => request.guard.is_current(),
             Owner::Shadow(_) => true,
         }
+    }
+
+    /// Whether its call to a node must be alone.
+    pub(super) fn is_suspect(&self, node: NodeId) -> bool {
+        self.suspicions.iter().any(|(of, suspicion)| *of == node && suspicion.is_suspect())
+    }
+
+    /// What is held against its call to a node.
+    pub(super) fn suspicion(&mut self, node: NodeId) -> &mut Suspicion {
+        let known = self.suspicions.iter().position(|(of, _)| *of == node);
+        let at = known.unwrap_or_else(|| {
+            self.suspicions.push((node, Suspicion::default()));
+            self.suspicions.len() - 1
+        });
+        &mut self.suspicions[at].1
+    }
+
+    /// Its call to a node was answered.
+    pub(super) fn clear(&mut self, node: NodeId) {
+        self.suspicions.retain(|(of, _)| *of != node);
     }
 
     /// Whoever held it died.
