@@ -88,7 +88,7 @@ impl Permits {
         self.records.used.load(Relaxed)
     }
 
-    /// Bytes held now. Each partition may pass the limit by the record it has just read.
+    /// Bytes held now. Each partition may pass the limit by the batch it has just read.
     pub fn bytes_used(&self) -> usize {
         self.bytes.used.load(Relaxed)
     }

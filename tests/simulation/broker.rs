@@ -101,6 +101,10 @@ pub(crate) struct Broker {
     pub(crate) exactly_once: bool,
 }
 
+/// An offset that a transaction may still commit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending;
+
 /// What the brokers say to a request of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -189,10 +193,10 @@ impl Broker {
         true
     }
 
-    /// The committed position, unless a transaction is pending on it.
-    pub(crate) fn stable(&self, partition: usize) -> Option<Option<i64>> {
+    /// The committed position; an error while a transaction is pending on it.
+    pub(crate) fn stable(&self, partition: usize) -> Result<Option<i64>, Pending> {
         let pending = |producer: &Producer| producer.open.as_ref().is_some_and(|o| o.offsets.contains_key(&partition));
-        (!self.producers.values().any(pending)).then(|| self.input[partition].committed)
+        if self.producers.values().any(pending) { Err(Pending) } else { Ok(self.input[partition].committed) }
     }
 
     // ---- transactions ----
@@ -281,7 +285,9 @@ impl Broker {
                 seen.push(output.id);
             }
         }
-        seen.into_iter().for_each(|id| self.see(id));
+        for id in seen {
+            self.see(id);
+        }
         if commit {
             for (partition, offset) in open.offsets {
                 self.set_committed(partition, offset);

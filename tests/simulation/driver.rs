@@ -73,7 +73,7 @@ impl World {
                 self.block(r, What::TxAnswer(Event::Ready));
             }
             Command::ReadPositions(of) => {
-                let read = |p: &Partition| Some((*p, self.broker.stable(p.0 as usize)?.map(NextOffset)));
+                let read = |p: &Partition| Some((*p, self.broker.stable(p.0 as usize).ok()?.map(NextOffset)));
                 let answer = of.iter().map(read).collect::<Option<Vec<_>>>();
                 self.block(r, What::TxAnswer(answer.map_or(Event::NotRead, Event::Positions)));
             }

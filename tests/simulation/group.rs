@@ -220,8 +220,8 @@ impl World {
         let owned = partitions.into_iter().filter(|p| self.broker.owners.get(p) == Some(&member) && !held(*p));
         for p in owned.collect::<Vec<_>>() {
             match self.broker.stable(p) {
-                None => later.push(p),
-                Some(committed) => {
+                Err(_) => later.push(p),
+                Ok(committed) => {
                     let committed = committed.map(NextOffset);
                     if let Some(next) = committed {
                         self.replicas[r].holdings.confirm(number(p), next);
@@ -295,8 +295,8 @@ impl World {
             return;
         }
         match self.broker.stable(p) {
-            None => self.later(r, 3, What::ReadAnew(p, epoch)),
-            Some(committed) => {
+            Err(_) => self.later(r, 3, What::ReadAnew(p, epoch)),
+            Ok(committed) => {
                 self.replicas[r].resumes.retain(|resumed| *resumed != (p, epoch));
                 let beginning = self.beginning(p, committed.map(NextOffset));
                 self.reign(r, p, beginning);

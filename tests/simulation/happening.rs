@@ -123,13 +123,10 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn put(&mut self, at: u64, top: Top) {
         self.made += 1;
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                self.items.push(None);
-                self.items.len() - 1
-            }
-        };
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.items.push(None);
+            self.items.len() - 1
+        });
         self.items[slot] = Some(top);
         self.order.push(Reverse((Key(at, self.made), slot)));
     }
