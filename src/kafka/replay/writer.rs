@@ -207,19 +207,6 @@ mod tests {
     }
 
     #[test]
-    fn a_second_writer_ends_the_first() {
-        let (_cluster, config) = cluster().unwrap();
-        let pairs = [(out("in", "a"), out("marks", "{}"))];
-        let first = ReplayWriter::open(config.clone(), None).unwrap();
-        first.write(&pairs).unwrap();
-        let second = ReplayWriter::open(config, None).unwrap();
-        second.write(&pairs).unwrap();
-        let error = first.write(&pairs).unwrap_err();
-        assert!(matches!(error, Error::Fenced), "{error}");
-        second.write(&pairs).unwrap();
-    }
-
-    #[test]
     fn a_record_that_is_too_large_is_named_and_the_others_can_be_written() {
         let (_cluster, mut config) = cluster().unwrap();
         config.set("message.max.bytes", "2000");
