@@ -16,7 +16,7 @@ const COLUMNS: [&[&str]; 4] = [&["main", "cli"], &["stream", "admin"], &["kafka"
 /// Modules that all may use, and that use only each other.
 const COMMON: [&str; 4] = ["record", "error", "config", "events"];
 /// Files that decide and do nothing else. They stand in the last column, wherever they lie.
-const PURE_FILES: [&str; 29] = [
+const PURE_FILES: [&str; 32] = [
     "kafka/offsets",
     "kafka/order",
     "kafka/partition",
@@ -30,6 +30,9 @@ const PURE_FILES: [&str; 29] = [
     "kafka/holdings",
     "kafka/transaction",
     "kafka/transaction/book",
+    "kafka/replay/letter",
+    "kafka/replay/marks",
+    "kafka/replay/restore",
     "model/retry",
     "model/availability",
     "model/clock",

@@ -7,6 +7,7 @@ use clap::builder::StyledStr;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use super::dlq::args::DlqArgs;
 use super::exit::Exit;
 use crate::config::flags;
 
@@ -21,6 +22,8 @@ Usage:
   millrace check -f deployment.yaml      say all that is wrong with it; --online asks brokers and models too
   millrace graph -f deployment.yaml      draw its graph, here, in mermaid or as a picture
   millrace predict -f deployment.yaml request.json     send one request through the graph, without Kafka
+  millrace dlq list -f deployment.yaml   list dead letters; `dlq show` one, `dlq count` them by reason
+  millrace dlq replay -f deployment.yaml send dead letters again, each once: to the input topic, or --through-graph
 
 Without a subcommand, the flags of Seldon's executor are taken as they are: `millrace --sdep … --server_type kafka …`.
 Options come from flags, the environment (MILLRACE__KAFKA__BROKERS, KAFKA_BROKER), the SeldonDeployment and the file.
@@ -41,6 +44,8 @@ pub enum Action {
     Graph(GraphArgs),
     /// Send one request through the graph.
     Predict(PredictArgs),
+    /// Look at dead letters, or send them again.
+    Dlq(DlqArgs),
     /// Show the whole system in one process.
     Demo(DemoArgs),
 }
@@ -78,6 +83,8 @@ enum Verb {
     Graph(GraphArgs),
     /// Sends one request through the graph, without Kafka, and tells answer, route and time of every call
     Predict(PredictArgs),
+    /// Lists, shows, counts and replays dead letters
+    Dlq(DlqArgs),
     /// Shows the whole system in one process, no broker needed
     Demo(DemoArgs),
 }
@@ -237,6 +244,7 @@ pub fn parse(arguments: Vec<OsString>) -> Parsed {
             Some(Verb::Check(arguments)) => Action::Check(arguments),
             Some(Verb::Graph(arguments)) => Action::Graph(arguments),
             Some(Verb::Predict(arguments)) => Action::Predict(arguments),
+            Some(Verb::Dlq(arguments)) => Action::Dlq(arguments),
             Some(Verb::Demo(arguments)) => Action::Demo(arguments),
         }),
         Err(error) => {

@@ -6,6 +6,7 @@ pub mod args;
 mod check;
 mod check_online;
 pub mod demo;
+pub mod dlq;
 pub mod exit;
 mod graph;
 mod load;
@@ -33,6 +34,7 @@ pub fn main(arguments: Vec<OsString>) -> u8 {
         Parsed::Action(Action::Check(arguments)) => check::check(&arguments),
         Parsed::Action(Action::Graph(arguments)) => graph::graph(&arguments),
         Parsed::Action(Action::Predict(arguments)) => predict::predict(&arguments),
+        Parsed::Action(Action::Dlq(arguments)) => dlq::dlq(&arguments),
         Parsed::Action(Action::Demo(arguments)) => run::demo(&arguments),
     }
 }

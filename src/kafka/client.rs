@@ -100,6 +100,22 @@ pub fn transaction_config(settings: &Settings) -> ClientConfig {
     config
 }
 
+/// Settings of a consumer that reads topics from end to end beside the group, without joining it or committing.
+pub fn browsing_config(settings: &Settings) -> ClientConfig {
+    let mut config = consumer_config(settings);
+    // The first offset may be removed between the question for it and the reading.
+    config.set("auto.offset.reset", "earliest");
+    config.set("statistics.interval.ms", "0");
+    config
+}
+
+/// Settings of the producer of replays. One id for all of a group: a second replay ends the first.
+pub fn replay_config(settings: &Settings) -> ClientConfig {
+    let mut config = transaction_config(settings);
+    config.set("transactional.id", format!("{}.dlq-replay", settings.kafka.group_id));
+    config
+}
+
 /// Settings of a client that asks for topics and makes them.
 pub fn admin_config(settings: &Settings) -> ClientConfig {
     common(settings)

@@ -106,7 +106,7 @@ pub fn record(
 }
 
 /// Whether a header was written about an earlier failure, or an earlier way through this service.
-fn is_of_earlier_failure(name: &str) -> bool {
+pub(super) fn is_of_earlier_failure(name: &str) -> bool {
     ["millrace-error-", "millrace-source-"].iter().any(|prefix| starts_with(name, prefix))
         || [FAILED_AT, VALUE_OMITTED, RECORD_OMITTED].iter().any(|own| own.eq_ignore_ascii_case(name))
 }

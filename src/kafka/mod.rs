@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod output;
 pub mod partition;
 pub mod permits;
+pub mod replay;
 pub mod sink;
 pub mod source;
 pub mod start;

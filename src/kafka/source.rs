@@ -68,20 +68,6 @@ impl<C: ConsumerContext + 'static> KafkaSource<C> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).0 = epoch;
         self.filled.notify_one();
     }
-
-    fn record(&self, message: &BorrowedMessage<'_>) -> Record {
-        let (headers, unreadable_headers) = headers(message);
-        Record {
-            topic: self.topic.clone(),
-            partition: self.partition,
-            offset: Offset(message.offset()),
-            key: message.key().map(Bytes::copy_from_slice),
-            value: message.payload().map(Bytes::copy_from_slice),
-            headers,
-            unreadable_headers,
-            timestamp: message.timestamp().to_millis(),
-        }
-    }
 }
 
 impl<C: ConsumerContext + 'static> Source for KafkaSource<C> {
@@ -99,7 +85,7 @@ impl<C: ConsumerContext + 'static> Source for KafkaSource<C> {
             match queue.1.poll(Duration::ZERO) {
                 None => return end,
                 Some(Ok(message)) => {
-                    let record = self.record(&message);
+                    let record = record(self.topic.clone(), self.partition, &message);
                     bytes += record.size();
                     records.push(record);
                     end = ReadEnd::Empty;
@@ -118,6 +104,21 @@ impl<C: ConsumerContext + 'static> Source for KafkaSource<C> {
 
     fn filled(&self) -> Arc<Notify> {
         self.filled.clone()
+    }
+}
+
+/// A message as a record of its own, which holds nothing of the client library.
+pub(super) fn record(topic: Arc<str>, partition: Partition, message: &BorrowedMessage<'_>) -> Record {
+    let (headers, unreadable_headers) = headers(message);
+    Record {
+        topic,
+        partition,
+        offset: Offset(message.offset()),
+        key: message.key().map(Bytes::copy_from_slice),
+        value: message.payload().map(Bytes::copy_from_slice),
+        headers,
+        unreadable_headers,
+        timestamp: message.timestamp().to_millis(),
     }
 }
 

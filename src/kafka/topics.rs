@@ -141,6 +141,15 @@ impl TopicAdmin {
         Ok(Some(Topic { partitions, max_message_bytes, created: false }))
     }
 
+    /// Makes a topic that keeps the last record of each key, if it is missing and may be made.
+    pub fn ensure_compacted(&self, topic: &str, partitions: i32, may_create: bool) -> Result<(), Error> {
+        match self.partitions(topic)? {
+            Some(_) => Ok(()),
+            None if may_create => self.make(topic, partitions, &[("cleanup.policy", "compact")]).map(drop),
+            None => Err(Error::Missing { topic: topic.to_owned(), partitions }),
+        }
+    }
+
     fn partitions(&self, topic: &str) -> Result<Option<i32>, Error> {
         let ask = |source| Error::Ask { topic: topic.to_owned(), source };
         let metadata = self.client.inner().fetch_metadata(Some(topic), ANSWER).map_err(ask)?;
@@ -177,7 +186,15 @@ impl TopicAdmin {
     fn create(&self, topic: &str, partitions: i32, max_message_bytes: u64) -> Result<Topic, Error> {
         let max_message_bytes = max_message_bytes.min(i32::MAX as u64);
         let room = max_message_bytes.to_string();
-        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1)).set(MAX_BYTES, &room);
+        let (partitions, created) = self.make(topic, partitions, &[(MAX_BYTES, &room)])?;
+        let max_message_bytes = created.then_some(max_message_bytes);
+        Ok(Topic { partitions, max_message_bytes, created })
+    }
+
+    /// Makes a topic, waits until it is seen, and tells its partitions and whether it was made here.
+    fn make(&self, topic: &str, partitions: i32, properties: &[(&str, &str)]) -> Result<(i32, bool), Error> {
+        let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
+        let new = properties.iter().fold(new, |new, (name, value)| new.set(name, value));
         let options = AdminOptions::new().request_timeout(Some(ANSWER)).operation_timeout(Some(APPEAR));
         let results = self
             .runtime
@@ -189,9 +206,7 @@ impl TopicAdmin {
             Some(Err((_, reason))) => return Err(Error::NotCreated { topic: topic.to_owned(), reason }),
             Some(Ok(_)) | None => true,
         };
-        let partitions = self.wait_for(topic)?;
-        let max_message_bytes = if created { Some(max_message_bytes) } else { None };
-        Ok(Topic { partitions, max_message_bytes, created })
+        Ok((self.wait_for(topic)?, created))
     }
 
     fn pause(&self) {

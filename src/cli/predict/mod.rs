@@ -3,8 +3,8 @@
 //! The answer goes to standard output, as its bytes; what was called, how long it took and which way was taken goes to standard
 //! error. Nothing waits for a model that is away: that is what the command is asked to find out.
 
-mod request;
-mod trip;
+pub(super) mod request;
+pub(super) mod trip;
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
@@ -55,7 +55,10 @@ fn send(
     targets: &[NodeTarget],
     request: &request::Given,
 ) -> Exit {
-    let trip = actix_rt::System::new().block_on(trip::run(settings, rules, targets, request));
+    let trip = actix_rt::System::new().block_on(async {
+        let clients = trip::clients(settings, targets)?;
+        trip::run(rules, targets, &clients, request).await
+    });
     let trip = match trip {
         Ok(trip) => trip,
         Err(problem) => {
@@ -79,7 +82,8 @@ fn send(
     }
 }
 
-fn exit(failure: &Failure) -> Exit {
+/// How a process ends for want of this answer.
+pub(super) fn exit(failure: &Failure) -> Exit {
     match (failure.class, failure.status.as_deref()) {
         (ErrorClass::Timeout, _) | (ErrorClass::ModelError, None | Some("503" | "UNAVAILABLE")) => Exit::Unavailable,
         _ => Exit::Data,

@@ -10,10 +10,10 @@ use crate::config::settings::{Protocol, Settings, Transport};
 use crate::record::{Headers, Message};
 
 /// A request and what goes with it.
-pub(super) struct Given {
-    pub(super) message: Message,
-    pub(super) headers: Headers,
-    pub(super) puid: String,
+pub(in crate::cli) struct Given {
+    pub(in crate::cli) message: Message,
+    pub(in crate::cli) headers: Headers,
+    pub(in crate::cli) puid: String,
 }
 
 /// Reads it, and checks it as a record's value is checked.

@@ -22,37 +22,41 @@ use crate::stream::journey::{Command, Event, Journey, Rules, Target};
 use crate::stream::targets::NodeTarget;
 
 /// A call as it went.
-pub(super) struct Called {
-    pub(super) name: String,
-    pub(super) kind: CallKind,
-    pub(super) took: Duration,
-    pub(super) result: String,
+pub(in crate::cli) struct Called {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) kind: CallKind,
+    pub(in crate::cli) took: Duration,
+    pub(in crate::cli) result: String,
 }
 
 /// What came of a request.
-pub(super) struct Trip {
-    pub(super) result: Result<Message, Failure>,
-    pub(super) calls: Vec<Called>,
-    pub(super) routes: Vec<(NodeId, i32)>,
-    pub(super) took: Duration,
+pub(in crate::cli) struct Trip {
+    pub(in crate::cli) result: Result<Message, Failure>,
+    pub(in crate::cli) calls: Vec<Called>,
+    pub(in crate::cli) routes: Vec<(NodeId, i32)>,
+    pub(in crate::cli) took: Duration,
 }
 
 type Ended = Result<(NodeId, Result<Reply, CallError>), futures_util::future::Aborted>;
 type Running<'a> = FuturesUnordered<LocalBoxFuture<'a, Ended>>;
 
-/// Sends a request through the graph.
-pub(super) async fn run(
-    settings: &Settings,
-    rules: &Rules,
-    targets: &[NodeTarget],
-    request: &Given,
-) -> Result<Trip, String> {
+/// A client for each target. Made on the arbiter that uses them.
+pub(in crate::cli) fn clients(settings: &Settings, targets: &[NodeTarget]) -> Result<Vec<Client>, String> {
     let limits = &settings.limits;
     let bounds = Bounds { request_bytes: limits.request_bytes, reply_bytes: limits.reply_bytes };
     let client = |of: &NodeTarget| Client::new(settings.protocol, &of.node, of.transport, bounds);
-    let clients: Vec<Client> = targets.iter().map(client).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    targets.iter().map(client).collect::<Result<_, _>>().map_err(|error| error.to_string())
+}
+
+/// Sends a request through the graph.
+pub(in crate::cli) async fn run(
+    rules: &Rules,
+    targets: &[NodeTarget],
+    clients: &[Client],
+    request: &Given,
+) -> Result<Trip, String> {
     let (headers, _) = call_headers(&request.headers, &request.puid);
-    let calls = Calls { rules, targets, clients: &clients, headers, begun: Instant::now(), log: RefCell::default() };
+    let calls = Calls { rules, targets, clients, headers, begun: Instant::now(), log: RefCell::default() };
 
     let journey = RefCell::new(Journey::new(rules, request.puid.as_bytes()));
     let mut running = Running::new();
