@@ -54,7 +54,8 @@ impl Requests {
 
     /// Writes `count` requests as fast as the broker takes them.
     pub fn send(&self, broker: &Broker, topic: &str, count: u64) -> Vec<Sent> {
-        let sender = Sender::new(broker, topic);
+        // Only an idempotent producer keeps the order whatever the broker asks it to try again.
+        let sender = Sender::steadfast(broker, topic);
         let sent = (0..count).map(|i| self.send_one(&sender, i)).collect();
         with_places(sent, &sender)
     }
