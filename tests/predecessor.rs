@@ -150,7 +150,7 @@ fn k6_v2_over_grpc_is_answered() {
     let mut outputs = scenario.outputs();
     let answer = &outputs.expect(1, SOON)[0];
     assert_eq!(answer.must_have("proto-name"), "inference.ModelInferResponse");
-    let reply = ModelInferResponse::decode(&answer.value.as_deref().unwrap_or_default()[..]).expect("it is one");
+    let reply = ModelInferResponse::decode(answer.value.as_deref().unwrap_or_default()).expect("it is one");
     assert_eq!((reply.model_name.as_str(), reply.id.as_str()), ("echo", "7"));
     service.stop();
 }

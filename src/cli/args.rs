@@ -45,7 +45,7 @@ pub enum Action {
     /// Send one request through the graph.
     Predict(PredictArgs),
     /// Look at dead letters, or send them again.
-    Dlq(DlqArgs),
+    Dlq(Box<DlqArgs>),
     /// Show the whole system in one process.
     Demo(DemoArgs),
 }
@@ -244,7 +244,7 @@ pub fn parse(arguments: Vec<OsString>) -> Parsed {
             Some(Verb::Check(arguments)) => Action::Check(arguments),
             Some(Verb::Graph(arguments)) => Action::Graph(arguments),
             Some(Verb::Predict(arguments)) => Action::Predict(arguments),
-            Some(Verb::Dlq(arguments)) => Action::Dlq(arguments),
+            Some(Verb::Dlq(arguments)) => Action::Dlq(Box::new(arguments)),
             Some(Verb::Demo(arguments)) => Action::Demo(arguments),
         }),
         Err(error) => {

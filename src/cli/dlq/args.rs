@@ -210,7 +210,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_key_can_be_given_in_digits(key in proptest::collection::vec(any::<u8>(), 0..20)) {
-            let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap();
+            let text: String = key.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect();
             prop_assert_eq!(hex(&text), Ok(Bytes(key)));
         }
 

@@ -20,7 +20,8 @@ fn line(cells: &[String], widths: &[usize], width: Option<usize>) -> String {
         if !text.is_empty() {
             text.push_str(GAP);
         }
-        text.push_str(&format!("{cell:<wide$}"));
+        text.push_str(cell);
+        text.extend(std::iter::repeat_n(' ', wide.saturating_sub(cell.chars().count())));
     }
     let text = text.trim_end();
     width.map_or_else(|| text.to_owned(), |width| cut(text, width))
