@@ -35,6 +35,7 @@ fn a_long_run_under_faults_costs_no_more_at_its_end_than_at_its_beginning() {
         Some(time) => (time, time / 6, 1.05),
         None => (Duration::from_secs(30), Duration::from_secs(10), 1.3),
     };
+    let quiet = if long.is_some() { Duration::from_secs(30) } else { Duration::ZERO };
     let rate = if long.is_some() { RATE } else { 300 };
     let broker = Broker::plain();
     let scenario = Scenario::new(&broker, "soak", 8);
@@ -67,10 +68,14 @@ fn a_long_run_under_faults_costs_no_more_at_its_end_than_at_its_beginning() {
         faults += 1;
         wait::let_pass(if long.is_some() { Duration::from_secs(5) } else { Duration::from_secs(1) });
         if before.is_none() && begun.elapsed() >= first {
+            // Connections that a fault made necessary are closed again once they have been idle for a while.
+            scenario.double.change(|rules| rules.fail_every = 0);
+            wait::let_pass(quiet);
             before = Some(look(&service));
         }
     }
     scenario.double.change(|rules| rules.fail_every = 0);
+    wait::let_pass(quiet);
     let (memory, files) = before.expect("it ran long enough");
     let (memory_now, files_now) = look(&service);
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
