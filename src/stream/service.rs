@@ -27,7 +27,7 @@ mod signals;
 
 use actors::{Actors, TreeActors};
 use feedback::Beside;
-use signals::{exit_now, on_signals};
+use signals::exit_now;
 
 /// Ended as asked.
 pub const OK: u8 = 0;
@@ -196,6 +196,8 @@ impl Ready {
 /// Runs the service until SIGTERM or SIGINT, and returns the exit code. A second signal ends the process at once.
 pub fn run(settings: Settings, log: Logger) -> u8 {
     let told = log.clone();
+    // Before anything begins: a stop during the start ends in order too.
+    let signals = signals::catch();
     let service = match start(settings, log) {
         Ok(service) => service,
         Err(error) => {
@@ -203,7 +205,7 @@ pub fn run(settings: Settings, log: Logger) -> u8 {
             return error.exit_code();
         }
     };
-    if let Err(error) = on_signals(service.stopper()) {
+    if let Err(error) = signals.and_then(|signals| signals::act_on(signals, service.stopper())) {
         slog::error!(told, "signals cannot be handled; SIGTERM will not drain"; "error" => %error);
     }
     service.join()

@@ -5,8 +5,13 @@ use signal_hook::iterator::Signals;
 
 use super::Stopper;
 
-pub(super) fn on_signals(stopper: Stopper) -> std::io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+/// From now on a signal no longer ends the process by itself; it is kept until [`act_on`] looks.
+pub(super) fn catch() -> std::io::Result<Signals> {
+    Signals::new([SIGTERM, SIGINT])
+}
+
+/// Acts on signals, on a thread of its own: those that have come already first.
+pub(super) fn act_on(mut signals: Signals, stopper: Stopper) -> std::io::Result<()> {
     let wait = move || {
         let mut seen = signals.forever();
         if let Some(signal) = seen.next() {
