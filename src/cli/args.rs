@@ -45,7 +45,7 @@ pub enum Action {
     /// Send one request through the graph.
     Predict(PredictArgs),
     /// Look at dead letters, or send them again.
-    Dlq(DlqArgs),
+    Dlq(Box<DlqArgs>),
     /// Show the whole system in one process.
     Demo(DemoArgs),
 }
@@ -84,7 +84,7 @@ enum Verb {
     /// Sends one request through the graph, without Kafka, and tells answer, route and time of every call
     Predict(PredictArgs),
     /// Lists, shows, counts and replays dead letters
-    Dlq(DlqArgs),
+    Dlq(Box<DlqArgs>),
     /// Shows the whole system in one process, no broker needed
     Demo(DemoArgs),
 }

@@ -210,7 +210,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_key_can_be_given_in_digits(key in proptest::collection::vec(any::<u8>(), 0..20)) {
-            let text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+            let text = key.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
             prop_assert_eq!(hex(&text), Ok(Bytes(key)));
         }
 

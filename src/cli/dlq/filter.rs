@@ -1,4 +1,4 @@
-//! Which dead letters are meant. Pure: the time is a parameter.
+//! Which dead letters are meant. Decides and does nothing else: the time is a parameter.
 
 use std::time::SystemTime;
 
@@ -112,7 +112,7 @@ mod tests {
         let at = |failed_at| letter(0, 0, None, None, Some(failed_at));
         let since = filter(|of| of.since = Some(When::Ago(Duration::from_secs(40))));
         assert!(since.takes(&at(60_000), None) && !since.takes(&at(59_999), None));
-        let until = filter(|of| of.until = Some(When::At(SystemTime::UNIX_EPOCH + Duration::from_secs(60))));
+        let until = filter(|of| of.until = Some(When::At(SystemTime::UNIX_EPOCH + Duration::from_mins(1))));
         assert!(until.takes(&at(59_999), None) && !until.takes(&at(60_000), None));
         assert!(!since.takes(&letter(0, 0, None, None, None), None), "without a time it is not known to be later");
         let ever = filter(|of| of.since = Some(When::Ago(Duration::MAX)));

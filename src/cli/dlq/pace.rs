@@ -19,7 +19,7 @@ impl Pace {
     pub(super) fn wait(&mut self, now: Duration) -> Duration {
         let at = self.next.max(now);
         self.next = at + self.between;
-        at - now
+        at.saturating_sub(now)
     }
 }
 
@@ -41,7 +41,7 @@ mod tests {
                 sent.push(now);
             }
             for (at, begin) in sent.iter().enumerate() {
-                let within = sent[at..].iter().take_while(|time| **time - *begin < Duration::from_secs(1)).count();
+                let within = sent[at..].iter().take_while(|time| time.saturating_sub(*begin) < Duration::from_secs(1)).count();
                 // A rate that does not divide a second is rounded down to nanoseconds.
                 prop_assert!(within as u32 <= rate + 1, "{within} in a second");
             }

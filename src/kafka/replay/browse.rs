@@ -11,6 +11,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::topic_partition_list::Offset;
 
 use super::marks::{Marks, Place};
@@ -87,7 +88,7 @@ impl Browser {
             Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => return Ok(None),
             Some(code) => return Err(failed(KafkaError::MetadataFetch(code))),
         }
-        let mut partitions: Vec<i32> = found.partitions().iter().map(|partition| partition.id()).collect();
+        let mut partitions: Vec<i32> = found.partitions().iter().map(MetadataPartition::id).collect();
         partitions.sort_unstable();
         let span = |partition| {
             let (first, end) = self.consumer.fetch_watermarks(topic, partition, ANSWER).map_err(failed)?;
