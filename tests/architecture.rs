@@ -16,7 +16,7 @@ const COLUMNS: [&[&str]; 4] = [&["main", "cli"], &["stream", "admin"], &["kafka"
 /// Modules that all may use, and that use only each other.
 const COMMON: [&str; 4] = ["record", "error", "config", "events"];
 /// Files that decide and do nothing else. They stand in the last column, wherever they lie.
-const PURE_FILES: [&str; 32] = [
+const PURE_FILES: [&str; 35] = [
     "kafka/offsets",
     "kafka/order",
     "kafka/partition",
@@ -30,6 +30,7 @@ const PURE_FILES: [&str; 32] = [
     "kafka/holdings",
     "kafka/transaction",
     "kafka/transaction/book",
+    "kafka/replay",
     "kafka/replay/letter",
     "kafka/replay/marks",
     "kafka/replay/restore",
@@ -40,6 +41,8 @@ const PURE_FILES: [&str; 32] = [
     "model/headers",
     "model/paths",
     "cli/demo/ledger",
+    "cli/dlq/pace",
+    "cli/dlq/table",
     "model/breaker",
     "model/limiter",
     "model/shares",

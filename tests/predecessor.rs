@@ -72,13 +72,13 @@ fn k2_what_fails_is_tried_again_and_what_cannot_succeed_is_kept_with_its_reason(
 fn k3_an_answer_that_the_broker_does_not_store_holds_its_offset() {
     let broker = Broker::plain();
     let scenario = Scenario::new(&broker, "k3", 1);
-    scenario.add_one.change(|rules| rules.delay = Duration::from_millis(300));
-    let sent = scenario.requests().send(&broker, &scenario.input, 50);
     let service = Service::start(&scenario.config());
-    wait::until_true(SOON, "calls run", || scenario.add_one.running() > 0);
+    let load = scenario.requests().start(&broker, &scenario.input, 100);
+    wait::until_true(SOON, "requests are answered", || service.outcomes("answered") > 50);
     broker.signal(1, "KILL");
     wait::let_pass(Duration::from_secs(3));
     broker.start_again();
+    let sent = load.stop();
     scenario.gather(&sent, SOON).none_lost().none_dead_lettered().in_order();
     service.stop();
 }

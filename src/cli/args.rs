@@ -84,7 +84,7 @@ enum Verb {
     /// Sends one request through the graph, without Kafka, and tells answer, route and time of every call
     Predict(PredictArgs),
     /// Lists, shows, counts and replays dead letters
-    Dlq(DlqArgs),
+    Dlq(Box<DlqArgs>),
     /// Shows the whole system in one process, no broker needed
     Demo(DemoArgs),
 }
@@ -244,7 +244,7 @@ pub fn parse(arguments: Vec<OsString>) -> Parsed {
             Some(Verb::Check(arguments)) => Action::Check(arguments),
             Some(Verb::Graph(arguments)) => Action::Graph(arguments),
             Some(Verb::Predict(arguments)) => Action::Predict(arguments),
-            Some(Verb::Dlq(arguments)) => Action::Dlq(Box::new(arguments)),
+            Some(Verb::Dlq(arguments)) => Action::Dlq(arguments),
             Some(Verb::Demo(arguments)) => Action::Demo(arguments),
         }),
         Err(error) => {

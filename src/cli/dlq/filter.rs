@@ -1,4 +1,4 @@
-//! Which dead letters are meant. Pure: the time is a parameter.
+//! Which dead letters are meant. Decides and does nothing else: the time is a parameter.
 
 use std::time::SystemTime;
 

@@ -1,5 +1,7 @@
 //! A table of text in the width of a terminal. Pure.
 
+use std::fmt::Write as _;
+
 /// Between two columns.
 const GAP: &str = "  ";
 
@@ -20,8 +22,7 @@ fn line(cells: &[String], widths: &[usize], width: Option<usize>) -> String {
         if !text.is_empty() {
             text.push_str(GAP);
         }
-        text.push_str(cell);
-        text.extend(std::iter::repeat_n(' ', wide.saturating_sub(cell.chars().count())));
+        write!(text, "{cell:<wide$}").expect("memory takes all text");
     }
     let text = text.trim_end();
     width.map_or_else(|| text.to_owned(), |width| cut(text, width))

@@ -85,7 +85,8 @@ fn send(
 /// How a process ends for want of this answer.
 pub(super) fn exit(failure: &Failure) -> Exit {
     match (failure.class, failure.status.as_deref()) {
-        (ErrorClass::Timeout, _) | (ErrorClass::ModelError, None | Some("503" | "UNAVAILABLE")) => Exit::Unavailable,
+        (ErrorClass::Timeout | ErrorClass::Unavailable, _)
+        | (ErrorClass::ModelError, None | Some("503" | "UNAVAILABLE")) => Exit::Unavailable,
         _ => Exit::Data,
     }
 }
