@@ -237,8 +237,10 @@ fn the_binary_extension_and_gzip_pass_over_rest() {
         ],
     );
     let mut outputs = scenario.outputs();
-    let answers: Vec<Value> =
+    let mut answers: Vec<Value> =
         outputs.expect(2, SOON).iter().map(|r| serde_json::from_str(&r.text()).expect("JSON")).collect();
+    // Records without a key have no order.
+    answers.sort_by_key(|answer| answer["length"].is_null());
     assert_eq!((&answers[0]["length"], &answers[0]["bytes"]), (&json!(head.len().to_string()), &json!(body.len())));
     assert_eq!((&answers[1]["length"], &answers[1]["bytes"]), (&Value::Null, &json!(json_request().len())));
 }
