@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use support::config::Config;
 use support::kafka::{Broker, Options};
+use support::load::Sent;
 use support::scenario::Scenario;
 use support::send::Draft;
 use support::service::{Launch, Service};
@@ -22,14 +23,21 @@ fn config(scenario: &Scenario<'_>) -> Config {
     scenario.config().set("delivery", "exactly_once").set("kafka/transaction/timeout", "3s")
 }
 
+/// Every request has one answer, in order, and its offset is committed.
+#[track_caller]
+fn each_once(scenario: &Scenario<'_>, sent: &[Sent]) {
+    let report = scenario.gather(sent, SOON);
+    eprintln!("{report}");
+    report.none_lost().none_dead_lettered().none_duplicated().in_order();
+    BROKER.wait_for_no_lag(&scenario.group, &scenario.input, SOON);
+}
+
 #[test]
 fn every_request_is_answered_once_and_its_offset_is_committed_with_it() {
     let scenario = Scenario::new(&BROKER, "once", 4);
     let sent = scenario.requests().keys(60).send(&BROKER, &scenario.input, 5_000);
     let service = Service::start(&config(&scenario));
-    let report = scenario.gather(&sent, SOON);
-    report.none_lost().none_dead_lettered().none_duplicated().in_order();
-    BROKER.wait_for_no_lag(&scenario.group, &scenario.input, SOON);
+    each_once(&scenario, &sent);
     let metrics = service.metrics();
     assert!(metrics.sum("millrace_transactions_total", &[("result", "committed")]) > 0.0);
     wait::until_true(SOON, "nothing waits", || service.metrics().sum("millrace_held_bytes", &[]) < 1.0);
@@ -51,10 +59,7 @@ fn ten_kills_under_load_lose_nothing_and_repeat_nothing() {
     }
     let service = Service::start(&config(&scenario));
     let sent = load.stop();
-    let report = scenario.gather(&sent, SOON);
-    eprintln!("{report}");
-    report.none_lost().none_dead_lettered().none_duplicated().in_order();
-    BROKER.wait_for_no_lag(&scenario.group, &scenario.input, SOON);
+    each_once(&scenario, &sent);
     service.stop();
 }
 
@@ -77,10 +82,7 @@ fn actors_that_panic_and_threads_that_are_lost_repeat_nothing() {
     }
     assert!(service.has_ended().is_none(), "{}", service.output());
     let sent = load.stop();
-    let report = scenario.gather(&sent, SOON);
-    eprintln!("{report}");
-    report.none_lost().none_dead_lettered().none_duplicated().in_order();
-    BROKER.wait_for_no_lag(&scenario.group, &scenario.input, SOON);
+    each_once(&scenario, &sent);
     service.stop();
 }
 
@@ -96,10 +98,7 @@ fn partitions_that_move_repeat_nothing() {
         other.stop();
     }
     let sent = load.stop();
-    let report = scenario.gather(&sent, SOON);
-    eprintln!("{report}");
-    report.none_lost().none_dead_lettered().none_duplicated().in_order();
-    BROKER.wait_for_no_lag(&scenario.group, &scenario.input, SOON);
+    each_once(&scenario, &sent);
     steady.stop();
 }
 
@@ -120,10 +119,7 @@ fn a_zombie_that_wakes_repeats_nothing() {
         wait::until_true(SOON, "it works again", || service.outcomes("answered") > before + 200);
     }
     let sent = load.stop();
-    let report = scenario.gather(&sent, SOON);
-    eprintln!("{report}");
-    report.none_lost().none_dead_lettered().none_duplicated().in_order();
-    BROKER.wait_for_no_lag(&scenario.group, &scenario.input, SOON);
+    each_once(&scenario, &sent);
     first.stop();
     second.stop();
 }

@@ -25,7 +25,7 @@ pub enum DlqVerb {
     /// Shows one dead letter: headers, what the node said, and the value
     Show(ShowArgs),
     /// Counts dead letters by class and node
-    Count(CountArgs),
+    Count(ListArgs),
     /// Sends dead letters again, each once. A replay comes after later records of its key
     Replay(ReplayArgs),
 }
@@ -78,26 +78,9 @@ pub struct FilterArgs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
-/// What `dlq list` takes.
+/// What `dlq list` and `dlq count` take.
 #[derive(Args, Clone, Debug)]
 pub struct ListArgs {
-    /// Which ones.
-    #[command(flatten)]
-    pub filter: FilterArgs,
-    /// Those that were replayed too
-    #[arg(long)]
-    pub include_replayed: bool,
-    /// One JSON object a line
-    #[arg(long)]
-    pub json: bool,
-    /// Where the settings come from.
-    #[command(flatten)]
-    pub source: Source,
-}
-
-/// What `dlq count` takes.
-#[derive(Args, Clone, Debug)]
-pub struct CountArgs {
     /// Which ones.
     #[command(flatten)]
     pub filter: FilterArgs,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::args::CountArgs;
+use super::args::ListArgs;
 use super::desk::Desk;
 use super::{Problem, table};
 use crate::cli::exit::Exit;
@@ -13,7 +13,7 @@ use crate::cli::print;
 /// Classes and nodes are few, but anything may stand in a topic: what comes after these is counted together.
 const KINDS: usize = 1000;
 
-pub(super) fn count(arguments: &CountArgs) -> Result<Exit, Problem> {
+pub(super) fn count(arguments: &ListArgs) -> Result<Exit, Problem> {
     let desk = Desk::open(&arguments.source, arguments.filter.topic.as_ref())?;
     let mut letters = desk.letters(&arguments.filter, arguments.include_replayed)?;
     let mut counts: BTreeMap<(Option<String>, Option<String>), u64> = BTreeMap::new();
