@@ -17,6 +17,20 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number")))
 }
 
+/// Ticks of processor time by name of the thread, those that used most first.
+fn threads(process: u32) -> Vec<(String, u64)> {
+    let mut threads: Vec<(String, u64)> = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs").flatten() {
+        let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+        let stat = read("stat");
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace().skip(11).take(2);
+        threads.push((read("comm").trim().to_owned(), fields.filter_map(|n| n.parse::<u64>().ok()).sum()));
+    }
+    threads.sort_by_key(|(_, ticks)| std::cmp::Reverse(*ticks));
+    threads.retain(|(_, ticks)| *ticks > 0);
+    threads
+}
+
 #[test]
 #[ignore = "measures, and wants the machine for itself: scripts/cost.sh"]
 fn a_record_costs() {
@@ -33,6 +47,11 @@ fn a_record_costs() {
         .set("graph", serde_json::json!({"name": "double", "type": "MODEL"}))
         .without("nodes/add-one")
         .set("limits/in_flight_records", in_flight);
+    let mut config = config;
+    for property in std::env::var("MILLRACE_COST_PRODUCER").unwrap_or_default().split_terminator(',') {
+        let (name, value) = property.split_once('=').expect("name=value,name=value");
+        config = config.set(&format!("kafka/producer/properties/{name}"), value);
+    }
     let mut requests = scenario.requests().keys(records);
     requests.send(&broker, &scenario.input, warm);
     let service = Service::start(&config);
@@ -60,6 +79,10 @@ fn a_record_costs() {
     println!("rate               {:.0} records/s", counted / wall.as_secs_f64());
     println!("cpu per record     {:.1} µs (user and system of the service)", cpu.as_secs_f64() * 1e6 / counted);
     println!("cores used         {:.2}", cpu.as_secs_f64() / wall.as_secs_f64());
+    for (thread, ticks) in threads(service.pid()) {
+        // Linux shows these in hundredths of a second on every machine.
+        println!("  {thread:<16} {:.1} µs", ticks as f64 * 1e4 / (counted + first as f64));
+    }
     println!("most calls at once {}", scenario.double.most_running());
     println!("memory             {} MiB now, {} MiB at most", now >> 20, most >> 20);
     service.stop();

@@ -20,5 +20,6 @@ pub mod status;
 pub mod suspects;
 pub mod topics;
 pub mod transaction;
+mod transaction_call;
 pub mod transactor;
 pub mod writer;

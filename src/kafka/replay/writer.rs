@@ -15,6 +15,7 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 use crate::kafka::outcome::OutRecord;
 use crate::kafka::sink::{base_record, is_refusal, smaller_batches};
+use crate::kafka::transaction_call::{self, Broken, is_fence};
 
 /// One call; it is repeated while the client library says that it may be.
 const CALL: Duration = Duration::from_secs(1);
@@ -148,31 +149,17 @@ impl ReplayWriter {
 
     /// Makes a call until it has an end.
     fn call(&self, limit: Duration, make: impl Fn(&BaseProducer<Context>) -> KafkaResult<()>) -> Result<(), Error> {
-        let deadline = Instant::now() + limit;
-        loop {
-            let Err(error) = make(&self.client) else { return Ok(()) };
-            let again = match &error {
-                KafkaError::Transaction(error) => error.is_retriable() && !error.is_fatal(),
-                KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut) => true,
-                _ => false,
-            };
-            if !again || Instant::now() >= deadline {
-                return Err(self.fatal().unwrap_or_else(|| failure(&error)));
-            }
-            self.client.poll(POLL);
-        }
+        transaction_call::call(&self.client, limit, || (), make).map_err(|broken| match (self.fatal(), broken) {
+            (Some(error), _) => error,
+            (None, Broken::Abort(error)) => Error::Aborted(error.to_string()),
+            (None, Broken::Lost(error)) => failure(&error),
+        })
     }
-}
-
-fn is_fence(code: RDKafkaErrorCode) -> bool {
-    // The client library's own word for it, and the brokers' words of both generations.
-    matches!(code, RDKafkaErrorCode::Fenced | RDKafkaErrorCode::ProducerFenced | RDKafkaErrorCode::InvalidProducerEpoch)
 }
 
 fn failure(error: &KafkaError) -> Error {
     match error {
         KafkaError::Transaction(inner) if is_fence(inner.code()) => Error::Fenced,
-        KafkaError::Transaction(inner) if inner.txn_requires_abort() => Error::Aborted(error.to_string()),
         _ => Error::Unknown(error.to_string()),
     }
 }

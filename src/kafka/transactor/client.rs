@@ -1,7 +1,6 @@
 //! The transactional client: its blocking calls, and what their errors mean.
 //!
-//! A call that may be repeated is repeated here for a bounded time. Whatever else goes wrong is one of two: the transaction has
-//! to be aborted, or the client is of no more use and the end of its transaction unknown.
+//! What their ends mean in general is in [`transaction_call`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +20,7 @@ use crate::kafka::offsets::Seq;
 use crate::kafka::sink::{base_record, smaller_batches};
 use crate::kafka::status::Heartbeat;
 use crate::kafka::transaction::Event;
+use crate::kafka::transaction_call::{self, Broken};
 use crate::record::{Epoch, NextOffset, Partition};
 
 /// One call; it is repeated while the client library says that it may be.
@@ -74,25 +74,6 @@ impl ProducerContext for Context {
             let trouble = Trouble { partition, epoch, seq, code };
             self.troubles.lock().unwrap_or_else(PoisonError::into_inner).push(trouble);
         }
-    }
-}
-
-/// What the end of a call means.
-enum Meaning {
-    Done,
-    Repeat,
-    Abort,
-    Lost,
-}
-
-fn meaning(result: &KafkaResult<()>) -> Meaning {
-    match result {
-        Ok(()) => Meaning::Done,
-        Err(KafkaError::Transaction(error)) if error.is_fatal() => Meaning::Lost,
-        Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => Meaning::Abort,
-        Err(KafkaError::Transaction(error)) if error.is_retriable() => Meaning::Repeat,
-        Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)) => Meaning::Repeat,
-        Err(_) => Meaning::Lost,
     }
 }
 
@@ -259,23 +240,11 @@ impl TransactionClient {
         make: impl Fn(&BaseProducer<Context>) -> KafkaResult<()>,
     ) -> Event<Item> {
         let Some(client) = &self.client else { return Event::Lost };
-        let deadline = Instant::now() + GIVE_UP;
-        loop {
-            self.heartbeat.beat();
-            let result = make(client);
-            let meaning = meaning(&result);
-            if let Err(error) = &result
-                && !matches!(meaning, Meaning::Repeat)
-            {
-                self.events.transaction_failed(what, error);
-            }
-            match meaning {
-                Meaning::Done => return done,
-                Meaning::Abort => return Event::Failed,
-                // It may be waiting for somebody to hear of undelivered outcomes.
-                Meaning::Repeat if Instant::now() < deadline => client.poll(FULL),
-                Meaning::Repeat | Meaning::Lost => return Event::Lost,
-            }
+        let Err(broken) = transaction_call::call(client, GIVE_UP, || self.heartbeat.beat(), make) else { return done };
+        self.events.transaction_failed(what, broken.error());
+        match broken {
+            Broken::Abort(_) => Event::Failed,
+            Broken::Lost(_) => Event::Lost,
         }
     }
 }
