@@ -25,7 +25,14 @@ pub(crate) struct Verdict {
 impl Check {
     /// Of a load whose records are numbered from 0.
     pub(crate) fn new(records: u64) -> Self {
-        Self { seen: vec![false; records as usize], next: Vec::new(), answered: 0, repeated: 0, disordered: 0, foreign: 0 }
+        Self {
+            seen: vec![false; records as usize],
+            next: Vec::new(),
+            answered: 0,
+            repeated: 0,
+            disordered: 0,
+            foreign: 0,
+        }
     }
 
     /// An answer; says whether it is the first to its record. `seq` is nothing if it could not be told, or is wrong.

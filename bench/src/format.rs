@@ -69,7 +69,9 @@ impl Format {
     /// Makes the bodies of a load.
     pub(crate) fn bodies(self) -> Bodies {
         let fixed = match self {
-            Self::SeldonRest => Bytes::from_static(br#"{"data":{"names":["a","b","c","d"],"ndarray":[[5.1,3.5,1.4,0.2]]}}"#),
+            Self::SeldonRest => {
+                Bytes::from_static(br#"{"data":{"names":["a","b","c","d"],"ndarray":[[5.1,3.5,1.4,0.2]]}}"#)
+            }
             Self::CifarRest => Bytes::from(cifar()),
             Self::V2Grpc => Bytes::from(v2().encode_to_vec()),
             Self::TensorflowGrpc => Bytes::from(tensor().encode_to_vec()),
@@ -148,11 +150,7 @@ fn tensor() -> serving::PredictRequest {
         ..Default::default()
     };
     let spec = serving::ModelSpec { name: NODE.to_owned(), ..Default::default() };
-    serving::PredictRequest {
-        model_spec: Some(spec),
-        inputs: [("x".to_owned(), tensor)].into(),
-        ..Default::default()
-    }
+    serving::PredictRequest { model_spec: Some(spec), inputs: [("x".to_owned(), tensor)].into(), ..Default::default() }
 }
 
 #[cfg(test)]

@@ -19,9 +19,26 @@ pub(crate) fn rate(times: &mut [i64]) -> Option<f64> {
     (seconds > 0.0).then(|| (times.len() - 1 - begin) as f64 / seconds)
 }
 
+/// How memory grew: the most in the last quarter of the time, divided by the most in the second quarter, when caches and
+/// connections are there.
+pub(crate) fn growth(memory: &[f64]) -> Option<f64> {
+    let quarter = memory.len() / 4;
+    let most = |part: &[f64]| part.iter().copied().max_by(f64::total_cmp);
+    let (early, late) = (most(&memory[quarter..2 * quarter])?, most(&memory[memory.len() - quarter..])?);
+    (early > 0.0).then(|| late / early)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn growth_is_that_of_the_later_time() {
+        let memory = |early, late| [&[10.0; 5][..], &[early; 5], &[30.0; 5], &[late; 5]].concat();
+        assert_eq!(growth(&memory(40.0, 40.0)), Some(1.0));
+        assert_eq!(growth(&memory(40.0, 60.0)), Some(1.5));
+        assert_eq!(growth(&[1.0, 2.0]), None);
+    }
 
     #[test]
     fn the_median_is_in_the_middle() {
