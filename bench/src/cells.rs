@@ -134,7 +134,7 @@ impl Condition {
 
     /// As the table shows it.
     pub(crate) fn text(&self) -> String {
-        let over: Vec<_> = self.over.iter().map(|base| match base {
+        let over = self.over.iter().map(|base| match base {
             Base::Of(subject) => (*subject).to_owned(),
             Base::Number(number) => number.to_string(),
         });

@@ -1,4 +1,4 @@
-//! Pure. Whether every record was answered, once, and those of a key in order.
+//! Whether every record was answered, once, and those of a key in order.
 
 /// What is known of the answers so far.
 pub(crate) struct Check {

@@ -1,4 +1,4 @@
-//! Pure. Which key a record gets: round robin, drawn evenly, or drawn as in life, where few keys have most records.
+//! Which key a record gets: round robin, drawn evenly, or drawn as in life, where few keys have most records.
 
 use serde::Serialize;
 

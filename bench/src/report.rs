@@ -1,4 +1,4 @@
-//! Pure. What was found, as a table and as JSON.
+//! What was found, as a table and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -67,7 +67,7 @@ impl Results {
             out.push('\n');
         }
         for target in &self.cell.targets {
-            let conditions: Vec<_> = target.0.iter().map(|condition| {
+            let conditions = target.0.iter().map(|condition| {
                 let value = condition.value(&|subject: &str, metric| self.median(subject, metric));
                 format!("{}: {}", condition.text(), value.map_or("not measured".to_owned(), short))
             });
@@ -88,8 +88,8 @@ impl Results {
 
     /// All of it.
     pub(crate) fn json(&self) -> Value {
-        let subjects: Vec<_> = self.subjects().map(|(subject, runs)| {
-            let runs_json: Vec<_> = runs.iter().map(|run| match run {
+        let subjects = self.subjects().map(|(subject, runs)| {
+            let runs_json = runs.iter().map(|run| match run {
                 Ok(found) => json!({
                     "metrics": found.metrics,
                     "lost": found.verdict.lost,
@@ -110,7 +110,7 @@ impl Results {
             })
         });
         let subjects = subjects.collect::<Vec<_>>();
-        let targets: Vec<_> = self.cell.targets.iter().map(|target| {
+        let targets = self.cell.targets.iter().map(|target| {
             let conditions = target.0.iter().map(|condition| {
                 let value = condition.value(&|subject: &str, metric| self.median(subject, metric));
                 json!({"condition": condition.text(), "value": value})

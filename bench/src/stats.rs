@@ -1,4 +1,4 @@
-//! Pure. Numbers made of many: medians, and the rate of a drained backlog.
+//! Numbers made of many: medians, and the rate of a drained backlog.
 
 /// The middle one, or the mean of the two in the middle.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {

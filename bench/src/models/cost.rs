@@ -1,4 +1,4 @@
-//! Pure. When a call to a model is done: it costs a time, each of its rows costs a time, and only so many are worked on
+//! When a call to a model is done: it costs a time, each of its rows costs a time, and only so many are worked on
 //! at once; the others wait in line.
 
 use std::cmp::Reverse;

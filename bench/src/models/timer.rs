@@ -33,7 +33,12 @@ impl Timer {
     pub(super) fn new() -> Result<Self> {
         let clock = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         let (waiting, asked) = (RefCell::default(), Cell::new(0));
-        let shared = Rc::new(Shared { clock: AsyncFd::new(clock)?, waiting, asked });
+        #[expect(
+            deprecated,
+            reason = "sound for an owned descriptor, and its successor may only be called from unsafe code"
+        )]
+        let clock = AsyncFd::new(clock)?;
+        let shared = Rc::new(Shared { clock, waiting, asked });
         let timer = Self { begun: Instant::now(), shared: Rc::clone(&shared) };
         tokio::task::spawn_local(tick(timer.begun, shared));
         Ok(timer)
