@@ -56,10 +56,6 @@ impl Broker {
         Ok(Self { folder, bootstrap, admin, observer })
     }
 
-    pub(crate) fn bootstrap(&self) -> &str {
-        &self.bootstrap
-    }
-
     /// Input, output and dead-letter topic of one run. What is written to the output has the time of the broker.
     pub(crate) fn create(&self, name: &str, partitions: i32) -> Result<Topics<'_>> {
         let topics = Topics {

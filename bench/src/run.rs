@@ -18,6 +18,9 @@ pub(crate) struct Options {
     /// Only cells whose names begin with one of these, comma separated
     #[arg(long, value_delimiter = ',')]
     cells: Vec<String>,
+    /// Only these subjects of the cells, comma separated
+    #[arg(long, value_delimiter = ',')]
+    subjects: Vec<String>,
     /// How often each subject is measured; the medians count
     #[arg(long, default_value_t = 3)]
     runs: u32,
@@ -72,7 +75,14 @@ fn chosen(options: &Options) -> Result<Vec<Cell>> {
         return Err(format!("no cell begins with {unknown}; there are {}", known.join(", ")).into());
     }
     let wanted = |cell: &Cell| if options.cells.is_empty() { cell.quick || !options.quick } else { names(cell.name) };
-    Ok(all.into_iter().filter(wanted).collect())
+    let mut chosen: Vec<_> = all.into_iter().filter(wanted).collect();
+    if !options.subjects.is_empty() {
+        for cell in &mut chosen {
+            cell.subjects.retain(|subject| options.subjects.iter().any(|name| name == subject.name));
+        }
+        chosen.retain(|cell| !cell.subjects.is_empty());
+    }
+    Ok(chosen)
 }
 
 fn one(bench: &Bench, cell: Cell, runs: u32) -> Results {

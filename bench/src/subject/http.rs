@@ -12,6 +12,9 @@ use tokio::net::TcpStream;
 
 use crate::Result;
 
+/// Bytes that are read at a time. The client would else make a buffer of 8 KiB for each of these small answers.
+const READ: usize = 1024;
+
 type Connection = SendRequest<Full<Bytes>>;
 
 /// The idle connections of one thread.
@@ -56,7 +59,8 @@ impl Pool {
     async fn connect(&self) -> Result<Connection> {
         let stream = TcpStream::connect(&self.endpoint).await?;
         stream.set_nodelay(true)?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let (sender, connection) =
+            http1::Builder::new().writev(false).read_buf_exact_size(Some(READ)).handshake(TokioIo::new(stream)).await?;
         // A connection that fails is seen by the call that uses it.
         tokio::task::spawn_local(async move { drop(connection.await) });
         Ok(sender)
