@@ -1,4 +1,8 @@
-//! Numbers made of many: medians, and the rate of a drained backlog.
+//! Numbers made of many: medians, the rate of a drained backlog, quantiles of latencies, growth.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
 
 /// The middle one, or the mean of the two in the middle.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
@@ -28,9 +32,42 @@ pub(crate) fn growth(memory: &[f64]) -> Option<f64> {
     (early > 0.0).then(|| late / early)
 }
 
+/// Longer ones count as this.
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// Latencies to a thousandth of their size.
+pub(crate) struct Latencies(Histogram<u64>);
+
+impl Default for Latencies {
+    fn default() -> Self {
+        // One that grows by itself does not do so where it saturates, so the bounds are given.
+        Self(Histogram::new_with_bounds(1, LONGEST.as_micros() as u64, 3).expect("the bounds are sound"))
+    }
+}
+
+impl Latencies {
+    pub(crate) fn add(&mut self, latency: Duration) {
+        self.0.saturating_record(latency.as_micros() as u64);
+    }
+
+    /// The latency that this share of all does not exceed.
+    pub(crate) fn milliseconds(&self, share: f64) -> f64 {
+        self.0.value_at_quantile(share) as f64 / 1000.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_what_was_added() {
+        let mut latencies = Latencies::default();
+        (1..=1000).for_each(|ms| latencies.add(Duration::from_millis(ms)));
+        latencies.add(Duration::from_secs(3600));
+        let near = |share, ms: f64| (latencies.milliseconds(share) - ms).abs() <= ms / 500.0;
+        assert!(near(0.5, 501.0) && near(0.99, 991.0) && near(1.0, 300_000.0), "{}", latencies.milliseconds(0.5));
+    }
 
     #[test]
     fn growth_is_that_of_the_later_time() {

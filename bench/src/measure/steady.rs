@@ -4,8 +4,6 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-
 use super::Found;
 use super::read::{Reader, key, seq_of};
 use super::setup::Bench;
@@ -14,6 +12,7 @@ use crate::cells::{CPU, Cell, P50, P90, P99, P999, PEAK, Subject};
 use crate::check::Check;
 use crate::kafka::{PATIENCE, Topics};
 use crate::load::Load;
+use crate::stats::Latencies;
 
 /// Written before the subject starts, to see that it answers.
 const FIRST: u64 = 100;
@@ -35,7 +34,7 @@ pub(super) fn steady(bench: &Bench, cell: &Cell, subject: &Subject, per_second: 
     let before = running.process.cpu()?;
     let begun = Instant::now();
     let end = begun + Duration::from_secs(records / per_second) + PATIENCE;
-    let mut latencies = Histogram::<u64>::new(3)?;
+    let mut latencies = Latencies::default();
     let sent = thread::scope(|scope| {
         // Errors are told as texts, which may cross threads.
         let load = &mut load;
@@ -43,7 +42,7 @@ pub(super) fn steady(bench: &Bench, cell: &Cell, subject: &Subject, per_second: 
         answers.take_until(FIRST + records, end, |seq| {
             if let Some(number) = seq.checked_sub(FIRST).filter(|number| *number >= run_up) {
                 let due = begun + Duration::from_nanos(number * 1_000_000_000 / per_second);
-                latencies.saturating_record(due.elapsed().as_micros() as u64);
+                latencies.add(due.elapsed());
             }
         });
         sending.join()
@@ -55,7 +54,7 @@ pub(super) fn steady(bench: &Bench, cell: &Cell, subject: &Subject, per_second: 
     found.metrics.insert(CPU, cpu.as_secs_f64() * 1e6 / records as f64);
     found.metrics.insert(PEAK, running.process.memory()?.1 as f64 / 1e6);
     for (metric, quantile) in [(P50, 0.5), (P90, 0.9), (P99, 0.99), (P999, 0.999)] {
-        found.metrics.insert(metric, latencies.value_at_quantile(quantile) as f64 / 1000.0);
+        found.metrics.insert(metric, latencies.milliseconds(quantile));
     }
     running.process.stop();
     Ok(found)
