@@ -9,9 +9,12 @@ use clap::ValueEnum;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::cells::{Cell, Program, Subject};
-use crate::format::NODE;
+use super::read::Reader;
+use crate::cells::{Cell, Measure, Program, Subject};
+use crate::format::{Format, NODE};
 use crate::kafka::{Broker, Topics};
+use crate::keys::Keys;
+use crate::load::Load;
 use crate::process::{Process, pause};
 use crate::{Result, ports};
 
@@ -47,6 +50,7 @@ impl Bench {
         }
         let folder = tempfile::Builder::new().prefix("millrace-bench-").tempdir()?;
         let broker = Broker::start()?;
+        warm_up(&broker)?;
         Ok(Self { broker, millrace, quick, folder, own: std::env::current_exe()? })
     }
 
@@ -96,7 +100,7 @@ impl Bench {
         let endpoint = format!("127.0.0.1:{port}");
         let admin = ports::one();
         // At full load many records share a batch; when they come one by one nobody waits for another.
-        let linger = u32::from(matches!(cell.measure, crate::cells::Measure::Drain)) * 5;
+        let linger = u32::from(matches!(cell.measure, Measure::Drain)) * 5;
         let mut args = match subject.program {
             Program::Millrace => {
                 let config = settings(cell, subject, topics, &endpoint, admin);
@@ -128,6 +132,18 @@ impl Bench {
         let process = Process::start(program, &args, self.folder.path(), subject.name)?;
         Ok(Running { process, admin })
     }
+}
+
+/// Has the broker compile what all subjects will use, or the first of them would wait for it: large and small writes, reads.
+fn warm_up(broker: &Broker) -> Result<()> {
+    let topics = broker.create("warm-up", 4)?;
+    let keys = Keys::RoundRobin(1000);
+    Load::new(&topics, Format::SeldonRest, keys, 5)?.backlog(200_000)?;
+    Load::new(&topics, Format::SeldonRest, keys, 0)?.steady(10_000, 2_000, Instant::now())?;
+    for _ in 0..3 {
+        Reader::new(&topics, &topics.input, topics.partitions, false)?.each(|_| {})?;
+    }
+    Ok(())
 }
 
 /// The service's configuration. JSON is YAML too.

@@ -17,7 +17,7 @@ use crate::stats::Latencies;
 /// Written before the subject starts, to see that it answers.
 const FIRST: u64 = 100;
 /// Seconds at the rate that are not counted.
-const RUN_UP: u64 = 2;
+const RUN_UP: u64 = 3;
 
 pub(super) fn steady(bench: &Bench, cell: &Cell, subject: &Subject, per_second: u64) -> Result<Found> {
     let run_up = RUN_UP * per_second;
