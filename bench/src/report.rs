@@ -1,11 +1,10 @@
 //! What was found, as a table and as JSON.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::cells::{Cell, Metric, Program, Subject};
+use crate::cells::{Cell, Condition, Metric, Program, Subject};
 use crate::check::Verdict;
 use crate::measure::Found;
 use crate::stats;
@@ -52,36 +51,35 @@ impl Results {
 
     /// The cell's part of the table.
     pub(crate) fn text(&self) -> String {
-        let mut out = format!("{}: {}\n", self.cell.name, self.cell.about);
+        let mut lines = vec![format!("{}: {}", self.cell.name, self.cell.about)];
         for (subject, runs) in self.subjects() {
-            let numbers: Vec<_> =
+            let mut words: Vec<_> =
                 medians(runs).iter().map(|(metric, value)| format!("{metric} {}", short(*value))).collect();
-            // Writing to a text does not fail.
-            let _ = write!(out, "  {:14} {}", subject.name, numbers.join("  "));
-            for verdict in runs.iter().flatten().map(|found| found.verdict).filter(|v| *v != Verdict::default()) {
-                let _ = write!(out, "  [{}]", counts(verdict));
-            }
+            let verdicts = runs.iter().flatten().map(|found| found.verdict);
+            words.extend(verdicts.filter(|verdict| *verdict != Verdict::default()).map(counts));
+            lines.push(format!("  {:14} {}", subject.name, words.join("  ")));
             for error in runs.iter().filter_map(|run| run.as_ref().err()) {
-                let _ = write!(out, "\n    failed: {}", error.lines().collect::<Vec<_>>().join("\n      "));
+                lines.push(format!("    failed: {}", error.lines().collect::<Vec<_>>().join("\n      ")));
             }
-            out.push('\n');
         }
         for target in &self.cell.targets {
-            let conditions = target.0.iter().map(|condition| {
-                let value = condition.value(&|subject: &str, metric| self.median(subject, metric));
-                format!("{}: {}", condition.text(), value.map_or("not measured".to_owned(), short))
-            });
-            let conditions = conditions.collect::<Vec<_>>();
-            let _ = writeln!(out, "  {:6} {}", word(self.met(target)), conditions.join(", or "));
+            let conditions: Vec<_> = target.0.iter().map(|condition| self.condition(condition)).collect();
+            lines.push(format!("  {:6} {}", word(self.met(target)), conditions.join(", or ")));
         }
-        out
+        lines.join("\n") + "\n"
+    }
+
+    fn condition(&self, condition: &Condition) -> String {
+        let value = self.value(condition);
+        format!("{}: {}", condition.text(), value.map_or("not measured".to_owned(), short))
+    }
+
+    fn value(&self, condition: &Condition) -> Option<f64> {
+        condition.value(&|subject: &str, metric| self.median(subject, metric))
     }
 
     fn met(&self, target: &crate::cells::Target) -> Option<bool> {
-        let values = target.0.iter().map(|condition| {
-            let value = condition.value(&|subject: &str, metric| self.median(subject, metric))?;
-            Some(condition.bound.holds(value))
-        });
+        let values = target.0.iter().map(|condition| Some(condition.bound.holds(self.value(condition)?)));
         let known: Vec<_> = values.flatten().collect();
         (!known.is_empty()).then(|| known.contains(&true))
     }
@@ -111,10 +109,8 @@ impl Results {
         });
         let subjects = subjects.collect::<Vec<_>>();
         let targets = self.cell.targets.iter().map(|target| {
-            let conditions = target.0.iter().map(|condition| {
-                let value = condition.value(&|subject: &str, metric| self.median(subject, metric));
-                json!({"condition": condition.text(), "value": value})
-            });
+            let conditions =
+                target.0.iter().map(|condition| json!({"condition": condition.text(), "value": self.value(condition)}));
             json!({"any_of": conditions.collect::<Vec<_>>(), "met": self.met(target)})
         });
         let targets = targets.collect::<Vec<_>>();
@@ -141,7 +137,7 @@ fn medians(runs: &[Result<Found, String>]) -> BTreeMap<Metric, f64> {
 
 fn counts(verdict: Verdict) -> String {
     let Verdict { lost, repeated, disordered, foreign } = verdict;
-    format!("{lost} lost, {repeated} repeated, {disordered} out of order, {foreign} wrong")
+    format!("[{lost} lost, {repeated} repeated, {disordered} out of order, {foreign} wrong]")
 }
 
 fn word(met: Option<bool>) -> &'static str {
@@ -166,8 +162,8 @@ mod tests {
     use super::*;
     use crate::cells::{RATE, cells};
 
-    fn found(rate: f64, verdict: Verdict) -> Result<Found, String> {
-        Ok(Found { metrics: [(RATE, rate)].into(), verdict, ..Found::default() })
+    fn found(rate: f64, verdict: Verdict) -> Found {
+        Found { metrics: [(RATE, rate)].into(), verdict, ..Found::default() }
     }
 
     fn results(name: &str) -> Results {
@@ -178,8 +174,8 @@ mod tests {
     fn targets_are_held_against_medians() {
         let mut results = results("v2-grpc");
         for (plain, millrace) in [(1000.0, 700.0), (1000.0, 900.0), (9000.0, 900.0)] {
-            results.add(0, found(plain, Verdict::default()));
-            results.add(1, found(millrace, Verdict::default()));
+            results.add(0, Ok(found(plain, Verdict::default())));
+            results.add(1, Ok(found(millrace, Verdict::default())));
         }
         assert!(
             results.text().contains("met    millrace records_per_second / plain >= 0.8: 0.90"),
@@ -193,7 +189,7 @@ mod tests {
     #[test]
     fn a_failed_run_is_no_number() {
         let mut results = results("v2-grpc");
-        results.add(0, found(1000.0, Verdict::default()));
+        results.add(0, Ok(found(1000.0, Verdict::default())));
         results.add(1, Err("ended\nat once".to_owned()));
         assert!(results.text().contains("failed: ended"), "{}", results.text());
         assert!(results.text().contains("-      millrace"), "{}", results.text());
@@ -206,7 +202,7 @@ mod tests {
         let disordered = Verdict { disordered: 3, ..Verdict::default() };
         let broken = |name: &str, subject, verdict| {
             let mut results = results(name);
-            results.add(subject, found(1.0, verdict));
+            results.add(subject, Ok(found(1.0, verdict)));
             results.broken().len()
         };
         assert_eq!(broken("v2-grpc", 0, lost), 0);

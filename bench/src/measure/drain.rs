@@ -15,7 +15,7 @@ use crate::process::pause;
 use crate::stats;
 
 /// Without a new answer for so long, no more will come.
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 /// Transactions write markers among the answers, so the number of answers is not known until nothing more comes.
 const STILL: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(20);

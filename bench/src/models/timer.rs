@@ -84,7 +84,7 @@ impl Shared {
         let mut waiting = self.waiting.borrow_mut();
         while let Some(entry) = waiting.first_entry() {
             if entry.key().0 > now {
-                self.set(entry.key().0 - now);
+                self.set(entry.key().0.saturating_sub(now));
                 break;
             }
             // Who gave up need not be woken.
