@@ -32,7 +32,7 @@ check: setup ## Format, lints, licences and sources of dependencies, documentati
 	@command -v cargo-deny >/dev/null || { \
 		echo "check: installing cargo-deny $(CARGO_DENY_VERSION)"; \
 		$(CARGO) install --locked cargo-deny --version $(CARGO_DENY_VERSION); }
-	$(CARGO) deny --locked check --hide-inclusion-graph licenses bans sources
+	$(CARGO) deny --locked --workspace check --hide-inclusion-graph licenses bans sources
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
 
 chaos: setup ## The long hostile runs (an hour or less), of which `make test` has a short form
