@@ -4,7 +4,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-servers check chaos simulate cost clean
+.PHONY: help setup build demo test test-servers check chaos simulate cost bench clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ check: setup ## Format, lints, licences and sources of dependencies, documentati
 	@command -v cargo-deny >/dev/null || { \
 		echo "check: installing cargo-deny $(CARGO_DENY_VERSION)"; \
 		$(CARGO) install --locked cargo-deny --version $(CARGO_DENY_VERSION); }
-	$(CARGO) deny --locked check --hide-inclusion-graph licenses bans sources
+	$(CARGO) deny --locked --workspace check --hide-inclusion-graph licenses bans sources
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
 
 chaos: setup ## The long hostile runs (an hour or less), of which `make test` has a short form
@@ -43,6 +43,10 @@ simulate: setup ## Run the production machines through SEEDS random histories (1
 
 cost: setup ## Measure the service's CPU per record (ARGS=... goes to the script)
 	scripts/cost.sh $(ARGS)
+
+bench: setup ## Measure against a hand-written loop (QUICK=1: under three minutes; CELLS=a,b; RUNS=3): docs/benchmarks.md
+	$(CARGO) build --release --locked -p millrace -p millrace-bench
+	target/release/millrace-bench run --runs $(or $(RUNS),$(if $(QUICK),1,3)) $(if $(QUICK),--quick) $(if $(CELLS),--cells $(CELLS))
 
 clean: ## Remove what was built
 	$(CARGO) clean
