@@ -101,7 +101,7 @@ impl Learned {
         }
         if full {
             state.ceiling = state.ceiling.filter(|(_, at)| now.saturating_sub(*at) < CEILING);
-            let most = state.ceiling.map_or(state.rows, |(rows, _)| rows - 1).max(state.target);
+            let most = state.ceiling.map_or(state.rows, |(rows, _)| state.rows.min(rows - 1)).max(state.target);
             state.target = (state.target + (state.target / STEP).max(1)).min(most);
         }
     }
