@@ -168,8 +168,10 @@ impl<T> Collector<T> {
         !self.ready.is_empty()
     }
 
-    /// When a call may be made, if none may be now and some wait for more requests.
-    pub fn due(&self) -> Option<Duration> {
+    /// When a call may be made, if some wait for more requests.
+    pub fn due(&mut self, now: Duration) -> Option<Duration> {
+        // What is outdated asks for nothing.
+        self.is_ready(now);
         self.unripe.peek().map(|Reverse((due, _))| *due)
     }
 

@@ -89,13 +89,22 @@ fn a_request_waits_for_others_until_there_are_enough_or_it_has_waited_long_enoug
     waiting.come("a", &[1, 2], 0);
     waiting.come("b", &[3], 5);
     assert!(!waiting.is_ready(ms(9)));
-    assert_eq!(waiting.due(), Some(ms(10)));
+    assert_eq!(waiting.due(ms(9)), Some(ms(10)));
     waiting.come("b", &[4, 5, 6], 9);
     assert_eq!(waiting.items(9), [3, 4, 5, 6], "there are enough of b");
     assert_eq!(waiting.items(10), [1, 2]);
     waiting.come("a", &[7], 11);
     waiting.ended(&Kind::from(&b"a"[..]), TARGET, ms(50));
     assert_eq!(waiting.items(50), [7], "it has waited long enough while the call ran");
+}
+
+#[test]
+fn nothing_is_due_for_those_who_have_left() {
+    let mut waiting = collector(10, 1);
+    waiting.come("a", &[1], 0);
+    waiting.come("a", &[2, 3, 4], 1);
+    assert_eq!(waiting.items(1), [1, 2, 3, 4]);
+    assert_eq!(waiting.due(ms(10)), None);
 }
 
 #[test]

@@ -95,7 +95,7 @@ impl RequestRouterActor {
     /// Looks again when those who wait for others have waited long enough.
     fn look_later(&mut self, target: Target, now: Duration, ctx: &mut Ctx<'_, Self>) {
         let Some(batch) = self.endpoints[target.0].batch.as_mut() else { return };
-        let Some(due) = batch.collector.due() else { return };
+        let Some(due) = batch.collector.due(now) else { return };
         if batch.looks.is_none_or(|looks| looks > due) {
             batch.looks = Some(due);
             ctx.later(due.saturating_sub(now), move |router, ctx| {
@@ -110,9 +110,7 @@ impl RequestRouterActor {
     /// Starts the call of the first group.
     fn serve_group(&mut self, target: Target, now: Duration, ctx: &mut Ctx<'_, Self>) -> Served {
         let endpoint = &mut self.endpoints[target.0];
-        let Some(batch) = endpoint.batch.as_mut().filter(|batch| !batch.collector.is_empty()) else {
-            return Served::Nobody;
-        };
+        let Some(batch) = endpoint.batch.as_mut() else { return Served::Nobody };
         if !batch.collector.is_ready(now) {
             return Served::Nobody;
         }
