@@ -364,7 +364,7 @@ fn measure() {
             model.change(|rules| {
                 rules.objection = Some(Arc::new(move |request| {
                     let _turn = workers.try_lock().map_or_else(|_| other.lock(), Ok).expect("no test panics here");
-                    std::thread::sleep(Duration::from_micros(2_000 + 20 * rows(request) as u64));
+                    wait::let_pass(Duration::from_micros(2_000 + 20 * rows(request) as u64));
                     None
                 }));
             });

@@ -209,7 +209,9 @@ impl Actor for ModelClientActor {
         let merged = std::mem::take(&mut self.merged);
         let items = merged.values().flat_map(|held| held.items.iter().copied());
         let blame = Blame::new(why, running.values().map(|(item, _)| *item).chain(items));
-        merged.into_values().for_each(|held| held.lost(&blame));
+        for held in merged.into_values() {
+            held.lost(&blame);
+        }
         for (item, guard) in running.into_values() {
             guard.lost(blame.loss(item));
         }

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use millrace_actors::Ctx;
+use millrace_actors::{Ctx, Receive};
 use tokio::sync::oneshot;
 
 use super::RequestRouterActor;
 use super::calls::Served;
 use super::flight::{Flight, Right};
+use crate::codec::batch::Unsplit;
 use crate::graph::NodeId;
 use crate::kafka::suspects::Loss;
 use crate::model::availability::{Ticket, Verdict};
@@ -289,10 +290,10 @@ impl RequestRouterActor {
         }
     }
 
-    fn learn_unsplit(&mut self, target: Target, why: &crate::codec::batch::Unsplit) {
+    fn learn_unsplit(&mut self, target: Target, why: &Unsplit) {
         let Some(batch) = self.endpoints[target.0].batch.as_ref() else { return };
         self.parts.events.reply_not_split(&batch.parts.metrics, why);
-        if matches!(why, crate::codec::batch::Unsplit::Rows { .. }) && batch.parts.learned.unsplit() {
+        if matches!(why, Unsplit::Rows { .. }) && batch.parts.learned.unsplit() {
             self.parts.events.batching_stopped(&batch.parts.metrics, why);
         }
     }
@@ -360,7 +361,7 @@ impl RequestRouterActor {
     }
 }
 
-impl millrace_actors::Receive<MergedCalled> for RequestRouterActor {
+impl Receive<MergedCalled> for RequestRouterActor {
     fn receive(&mut self, called: MergedCalled, ctx: &mut Ctx<'_, Self>) {
         self.merged_called(called, ctx);
     }
