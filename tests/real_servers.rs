@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "real_servers/batched.rs"]
+mod batched;
 #[path = "real_servers/direct.rs"]
 mod direct;
 #[path = "real_servers/graphs.rs"]

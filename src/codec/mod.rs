@@ -5,6 +5,7 @@
 
 mod aggregate;
 pub mod average;
+pub mod batch;
 pub mod convert;
 mod decode;
 pub mod difference;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::fault::{Origin, Rank};
 use super::reader::Reader;
 use super::seldon::{Deployed, Reached};
-use super::settings::{Breaker, CallLimit, Endpoint, GraphNode, Node, Retry, Transport, WhenUnavailable};
+use super::settings::{Batch, Breaker, CallLimit, Endpoint, GraphNode, Node, Retry, Transport, WhenUnavailable};
 
 /// What the nodes need to know besides the layers.
 pub(super) struct Given<'a> {
@@ -72,7 +72,7 @@ fn node(reader: &mut Reader<'_>, at: &GraphNode, given: &Given<'_>, notices: &mu
     let reached = given.deployed.and_then(|deployed| deployed.reached.get(name));
     let transport = transport(reader, name, reached, given.transport, notices);
     let [rest, grpc] = endpoints(reader, at, reached, transport.unwrap_or(given.transport), given, notices);
-    let (limit, breaker) = (limit(reader, name), breaker(reader, name));
+    let (limit, breaker, batch) = (limit(reader, name), breaker(reader, name), batch(reader, name));
     let policies = [("wait", WhenUnavailable::Wait), ("dead_letter", WhenUnavailable::DeadLetter)];
     let when_unavailable = reader.node_choice(name, "when_unavailable", &policies);
     let image = reader.node_text(name, "image").map(|(image, _)| image);
@@ -88,6 +88,7 @@ fn node(reader: &mut Reader<'_>, at: &GraphNode, given: &Given<'_>, notices: &mu
         when_unavailable: when_unavailable.map_or(WhenUnavailable::Wait, |(policy, _)| policy),
         limit,
         breaker,
+        batch,
         image: image.or_else(|| given.deployed.and_then(|d| d.images.get(name).cloned())).unwrap_or_default(),
     }
 }
@@ -109,6 +110,29 @@ fn breaker(reader: &mut Reader<'_>, name: &str) -> Breaker {
         window: reader.node_duration(name, "breaker.window", Duration::from_secs(1)..=Duration::from_hours(1)),
         min_calls: reader.node_number(name, "breaker.min_calls", 1..=100_000) as u32,
     }
+}
+
+/// Batching, if it is on.
+fn batch(reader: &mut Reader<'_>, name: &str) -> Option<Batch> {
+    let batch = Batch {
+        rows: reader.node_number(name, "batch.rows", 0..=1_000_000) as usize,
+        bytes: reader.node_size(name, "batch.bytes", 1_024..=1 << 30),
+        wait: reader.node_duration(name, "batch.wait", Duration::ZERO..=Duration::from_secs(10)),
+        calls: reader.node_number(name, "batch.calls", 1..=100_000) as usize,
+    };
+    if batch.rows == 1 {
+        let source = format!("nodes.{name}.batch.rows");
+        reader.faults.add(source, "1 row is no batch", "give 0 for none, or 2 and more, such as 256");
+    }
+    let others = ["batch.bytes", "batch.wait", "batch.calls"];
+    if batch.rows == 0
+        && reader.own_leaf(name, "batch.rows").is_none()
+        && let Some((key, leaf)) = others.iter().find_map(|key| Some((key, reader.own_leaf(name, key)?)))
+    {
+        let source = format!("{}: nodes.{name}.{key}", leaf.origin);
+        reader.faults.add(source, "means nothing without batch.rows", "give batch.rows too, such as 256");
+    }
+    (batch.rows > 1).then_some(batch)
 }
 
 /// The node's own transport: the option, else what the deployment's `endpoint.type` says besides `spec.transport`.
@@ -222,6 +246,33 @@ mod tests {
             ["localhost", "localhost:0", "localhost:99999", ":9000", "::1:9000", "http://a:1", "a b:1", "a/b:1"]
         {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn batching_is_off_unless_rows_are_given_and_its_faults_are_told() {
+        use crate::config::fixture::{configuration, loaded};
+        let load = |all: &str, own: &str| {
+            let graph = "graph: {name: a, type: MODEL}\n";
+            let nodes = format!("{graph}nodes: {{'*': {{{all}}}, a: {{endpoint: 'h:1'{own}}}}}");
+            let loaded = loaded(None, Some(&configuration(&nodes)), &[], &[]);
+            loaded.map(|loaded| loaded.settings.nodes["a"].batch).map_err(|faults| faults.to_string())
+        };
+        assert_eq!(load("", ""), Ok(None));
+        let usual = Batch { rows: 256, bytes: 1 << 20, wait: Duration::ZERO, calls: 4 };
+        assert_eq!(load("", ", batch: {rows: 256}"), Ok(Some(usual)));
+        let other = Batch { rows: 32, bytes: 2 << 20, wait: Duration::from_millis(5), calls: 8 };
+        assert_eq!(load("batch: {rows: 32, bytes: 2MiB}", ", batch: {wait: 5ms, calls: 8}"), Ok(Some(other)));
+        assert_eq!(load("batch: {rows: 32}", ", batch: {rows: 0}"), Ok(None));
+        for (own, wanted) in [
+            ("rows: 1", "1 row is no batch; give 0 for none"),
+            ("wait: 5ms", "nodes.a.batch.wait: means nothing without batch.rows; give batch.rows too"),
+            ("rows: 8, bytes: 10", "from 1.0 KiB to 1.0 GiB"),
+            ("rows: 8, wait: 1m", "nodes.a.batch.wait: 1m is out of range"),
+            ("rows: many", "\"many\" is not a whole number"),
+        ] {
+            let faults = load("", &format!(", batch: {{{own}}}")).expect_err(own);
+            assert!(faults.contains(wanted), "{wanted} is not in\n{faults}");
         }
     }
 

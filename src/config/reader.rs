@@ -115,7 +115,10 @@ impl<'a> Reader<'a> {
 
     /// A size in bytes.
     pub(super) fn size(&mut self, key: &str, range: RangeInclusive<u64>) -> usize {
-        let leaf = self.leaf(key);
+        self.size_of(self.leaf(key), key, range)
+    }
+
+    fn size_of(&mut self, leaf: Option<&Leaf>, key: &str, range: RangeInclusive<u64>) -> usize {
         let [from, to] = [range.start(), range.end()].map(|bound| bytesize::ByteSize(*bound));
         let right = format!("bytes, or a size with its unit such as 64MiB, from {from} to {to}");
         let parse = |text: &str| text.parse::<bytesize::ByteSize>().map(|size| size.as_u64());
@@ -205,6 +208,12 @@ impl<'a> Reader<'a> {
     pub(super) fn node_duration(&mut self, node: &str, key: &str, range: RangeInclusive<Duration>) -> Duration {
         let leaf = self.node_leaf(node, key);
         self.duration_of(leaf, &format!("nodes.{node}.{key}"), range)
+    }
+
+    /// A size in bytes of a node.
+    pub(super) fn node_size(&mut self, node: &str, key: &str, range: RangeInclusive<u64>) -> usize {
+        let leaf = self.node_leaf(node, key);
+        self.size_of(leaf, &format!("nodes.{node}.{key}"), range)
     }
 
     /// A boolean of a node.

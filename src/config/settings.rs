@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use graph::{GraphNode, Implementation, Logger, LoggerMode, Method, NodeKind, Split};
-pub use node::{Breaker, CallLimit, Endpoint, Node, Retry, WhenUnavailable};
+pub use node::{Batch, Breaker, CallLimit, Endpoint, Node, Retry, WhenUnavailable};
 
 /// Everything the service needs to know.
 #[derive(Clone, Debug)]

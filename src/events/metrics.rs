@@ -7,6 +7,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use super::batch::BatchMetrics;
 use super::names;
 use super::node::{CallOutcome, Inner as NodeInner, NodeLabels, NodeMetrics};
 use super::partition::{PartitionMetrics, Partitions};
@@ -61,6 +62,12 @@ pub struct Metrics {
     endpoint_limit: IntGaugeVec,
     endpoint_breaker: IntGaugeVec,
     model_kills: IntCounterVec,
+    batch_rows: HistogramVec,
+    batch_records: IntCounterVec,
+    batch_target: IntGaugeVec,
+    batch_halvings: IntCounterVec,
+    batch_unsplit: IntCounterVec,
+    batch_stopped: IntGaugeVec,
     partitions: Partitions,
     seldon: SeldonMetrics,
 }
@@ -124,6 +131,15 @@ impl Metrics {
             endpoint_limit: make.gauges(&names::ENDPOINT_LIMIT)?,
             endpoint_breaker: make.gauges(&names::ENDPOINT_BREAKER)?,
             model_kills: make.counters(&names::MODEL_KILLS)?,
+            batch_rows: make.keep(HistogramVec::new(
+                HistogramOpts::new(names::BATCH_ROWS.name, names::BATCH_ROWS.help).buckets(names::ROWS.to_vec()),
+                names::BATCH_ROWS.labels,
+            )?)?,
+            batch_records: make.counters(&names::BATCH_RECORDS)?,
+            batch_target: make.gauges(&names::BATCH_TARGET)?,
+            batch_halvings: make.counters(&names::BATCH_HALVINGS)?,
+            batch_unsplit: make.counters(&names::BATCH_UNSPLIT)?,
+            batch_stopped: make.gauges(&names::BATCH_STOPPED)?,
             partitions: make.keep(Partitions::new()?)?,
             seldon: SeldonMetrics::register(registry, deployment)?,
         })
@@ -143,6 +159,19 @@ impl Metrics {
             kills: self.model_kills.with_label_values(&[labels.node]),
             seldon: self.seldon.client(labels),
         })
+    }
+
+    /// Handle to the metrics of a node's calls with several records, which only a node has that makes them.
+    pub fn batch(&self, node: &str) -> BatchMetrics {
+        BatchMetrics {
+            name: node.into(),
+            rows: self.batch_rows.with_label_values(&[node]),
+            records: self.batch_records.with_label_values(&[node]),
+            target: self.batch_target.with_label_values(&[node]),
+            halvings: self.batch_halvings.with_label_values(&[node]),
+            unsplit: self.batch_unsplit.with_label_values(&[node]),
+            stopped: self.batch_stopped.with_label_values(&[node]),
+        }
     }
 
     /// Handle to what is shown of a partition. Every caller gets the same one until the partition is revoked.

@@ -4,9 +4,11 @@
 //! Log messages are static text; everything variable is a key with a fixed name: `topic`, `partition`, `offset`,
 //! `actor`, `node`, `attempt`, `error`.
 //!
-//! The functions stand in [`stream`] (partitions, commits, brokers), [`work`] (records, calls, endpoints), `shadow` (comparisons) and [`life`]
+//! The functions stand in [`stream`] (partitions, commits, brokers), [`work`] (records, calls, endpoints), `shadow` (comparisons), [`batch`] (calls
+//! with several records) and [`life`]
 //! (start, actors, stop).
 
+pub mod batch;
 pub mod life;
 pub mod limiter;
 pub mod metrics;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 
 use slog::Logger;
 
+pub use batch::BatchMetrics;
 pub use limiter::Limiter;
 pub use metrics::Metrics;
 pub use node::{BreakerState, CallOutcome, NodeLabels, NodeMetrics};
@@ -57,6 +60,7 @@ struct Limiters {
     transaction_failed: Limiter,
     mixed_assignors: Limiter,
     shadow_skipped: Limiter,
+    reply_not_split: Limiter,
 }
 
 impl Events {

@@ -75,6 +75,12 @@ metrics! {
     ENDPOINT_LIMIT = "millrace_endpoint_limit" Gauge ["node"] "Calls that may run at the endpoint at a time, from the whole process.";
     ENDPOINT_BREAKER = "millrace_endpoint_breaker" Gauge ["node"] "Whether calls go to the endpoint: 0 closed, they do; 1 half-open, a few; 2 open, none.";
     MODEL_KILLS = "millrace_model_kills_total" Counter ["node"] "Times that the endpoint went down under one record that was called alone.";
+    BATCH_ROWS = "millrace_batch_rows" Histogram ["node"] "Rows of a call that may have several records.";
+    BATCH_RECORDS = "millrace_batch_records_total" Counter ["node"] "Records in such calls.";
+    BATCH_TARGET = "millrace_batch_target_rows" Gauge ["node"] "Rows that such a call should have, learned from how the server takes them.";
+    BATCH_HALVINGS = "millrace_batch_halvings_total" Counter ["node"] "Calls with several records that failed and were made again in two halves.";
+    BATCH_UNSPLIT = "millrace_batch_unsplit_total" Counter ["node"] "Replies to calls with several records that could not be split.";
+    BATCH_STOPPED = "millrace_batch_stopped" Gauge ["node"] "1 if the model answered other rows than it was sent: every record has a call of its own until the next start.";
     SHADOWS = "millrace_shadows_total" Counter ["node", "result"] "Answers of shadow children by how they compare: equal, different, failed, or skipped for want of room.";
     PRODUCE_ERRORS = "millrace_produce_errors_total" Counter [] "Records that the broker refused or that were not delivered.";
     PRODUCE_QUEUE = "millrace_produce_queue" Gauge [] "Records handed to the producer and not acknowledged.";
@@ -104,6 +110,9 @@ pub const ERROR_CLASSES: &[&str] = &[
 pub const BUCKETS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 30.0, 60.0, 120.0,
 ];
+
+/// Buckets of rows.
+pub const ROWS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
 
 /// Buckets of Seldon's histograms, in seconds.
 pub const SELDON_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];

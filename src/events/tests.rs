@@ -107,6 +107,7 @@ fn the_registry_shows_what_the_documentation_lists() {
     events.partition(Partition(0)).set_lag(0);
     events.node(&NODE).call(CallOutcome::Answered, Some("200"), Duration::from_millis(3));
     events.shadow_skipped("b");
+    events.batch("scorer").begun(2, 3);
 
     let mut shown: Vec<_> =
         rendered(&registry).lines().filter_map(|line| line.strip_prefix("# TYPE ").map(str::to_owned)).collect();

@@ -31,14 +31,24 @@ impl Breaker {
 
     /// A call ended: with an answer that can be used or blamed on the call alone, or with a failure.
     pub fn ended(&self, failed: bool, now: Duration) {
+        self.count(1, u64::from(failed), now);
+    }
+
+    /// A call with the requests of so many records ended with answers to all. It counts as the calls that they would have had:
+    /// a record that fails is called alone, and a few would outweigh all others otherwise.
+    pub fn answered(&self, records: usize, now: Duration) {
+        self.count(records as u64, 0, now);
+    }
+
+    fn count(&self, more: u64, failed: u64, now: Duration) {
         let number = self.number(now);
         let slice = &self.slices[(number % self.slices.len() as u64) as usize];
         let add = |word: u64| {
             let (calls, failures) =
                 if word >> (2 * BITS) == number % NUMBERS { ((word >> BITS) & MASK, word & MASK) } else { (0, 0) };
             // A full slice has said enough.
-            let room = u64::from(calls < MASK);
-            let (calls, failures) = (calls + room, failures + room * u64::from(failed));
+            let room = more.min(MASK - calls);
+            let (calls, failures) = (calls + room, failures + room.min(failed));
             Some((number % NUMBERS) << (2 * BITS) | calls << BITS | failures)
         };
         slice.fetch_update(Relaxed, Relaxed, add).ok();
@@ -82,6 +92,20 @@ mod tests {
 
     fn breaker(error_share: f64, min_calls: u32) -> Breaker {
         Breaker::new(Rule { error_share, window: ms(1_000), min_calls })
+    }
+
+    #[test]
+    fn a_call_with_many_records_counts_as_theirs() {
+        let breaker = breaker(0.5, 10);
+        breaker.answered(20, ms(0));
+        for _ in 0..19 {
+            breaker.ended(true, ms(1));
+        }
+        assert!(!breaker.trips(ms(0), ms(2)));
+        breaker.ended(true, ms(2));
+        assert!(breaker.trips(ms(0), ms(3)));
+        breaker.answered(usize::MAX, ms(4));
+        assert!(!breaker.trips(ms(0), ms(5)), "a full slice goes over into nothing else");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(super) fn node(port: u16) -> Node {
         when_unavailable: WhenUnavailable::Wait,
         limit: CallLimit::default(),
         breaker: Breaker::default(),
+        batch: None,
         image: String::new(),
     }
 }

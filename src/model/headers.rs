@@ -60,6 +60,20 @@ impl CallHeaders {
         &self.0.fields
     }
 
+    /// Names and values of all but the id: what calls with several records must have in common.
+    pub fn shared(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let fields = self.0.fields.iter().filter(|(name, _)| *name != PUID);
+        let fields = fields.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+        fields.chain(self.0.binary.iter().map(|(name, value)| (name.as_str().as_bytes(), &value[..])))
+    }
+
+    /// The same without the id: a call with several records has none.
+    pub fn without_id(&self) -> Self {
+        let fields = self.0.fields.iter().filter(|(name, _)| *name != PUID).cloned().collect();
+        let (binary, uncarried) = (self.0.binary.clone(), self.0.uncarried);
+        Self(Arc::new(Shared { fields, binary, uncarried, metadata: OnceLock::new() }))
+    }
+
     /// As gRPC metadata. A value whose name ends in `-bin` may be any bytes, all others are printable ASCII.
     pub fn metadata(&self) -> &MetadataMap {
         &self.made().0

@@ -2,11 +2,12 @@
 //!
 //! `client` makes calls, over REST (`rest`) or gRPC (`grpc`); what decides about them is pure: `error` (what a failure
 //! means), `retry` and `clock` (what a record may cost), `availability` (unavailable is not failed), `breaker` (too many
-//! fail), `limiter` and `shares` (how many run), `suspects` (who kills its server), `headers`, `paths` and
+//! fail), `limiter` and `shares` (how many run), `batch` (who goes in one call), `suspects` (who kills its server), `headers`, `paths` and
 //! `methods` (what a call says and where), `addresses` (which of an endpoint's servers takes it).
 
 mod addresses;
 pub mod availability;
+pub mod batch;
 pub mod breaker;
 pub mod call;
 pub mod client;

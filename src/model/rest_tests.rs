@@ -27,6 +27,7 @@ fn node(server: &Server) -> Node {
         when_unavailable: WhenUnavailable::Wait,
         limit: CallLimit::default(),
         breaker: Breaker::default(),
+        batch: None,
         image: String::new(),
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use millrace_actors::{ActorRef, Permit, Pool};
 
+use self::batching::{BatchParts, Batching};
 use super::model_client::ModelClientActor;
 use crate::config::settings::WhenUnavailable;
 use crate::events::{BreakerState, NodeMetrics};
@@ -17,6 +18,8 @@ use crate::model::error::{CallError, Class};
 use crate::model::health::EndpointStats;
 use crate::model::shares::{End, Shares};
 use crate::model::suspects::Loss;
+
+pub mod batching;
 
 /// What a node is called through over one transport.
 #[derive(Clone)]
@@ -43,6 +46,8 @@ pub struct EndpointParts {
     pub metrics: NodeMetrics,
     /// What readiness shows of it.
     pub seen: Arc<Seen>,
+    /// Calls with several records, if it gets any.
+    pub batch: Option<BatchParts>,
 }
 
 /// What follows from a call that failed.
@@ -92,6 +97,8 @@ pub struct Endpoint {
     pub parts: EndpointParts,
     /// Whether it takes calls.
     pub availability: Availability,
+    /// Calls with several records, if it gets any.
+    pub batch: Option<Box<Batching>>,
     waiting: VecDeque<(u64, NodeId)>,
     running: usize,
     /// The only call that runs in the process is one of this router that must be alone.
@@ -103,7 +110,8 @@ impl Endpoint {
     /// Up, and nobody waits.
     pub fn new(parts: &EndpointParts) -> Self {
         let (parts, availability, waiting) = (parts.clone(), Availability::new(), VecDeque::new());
-        Self { parts, availability, waiting, running: 0, alone: false, shown: BreakerState::Closed }
+        let batch = parts.batch.as_ref().map(|parts| Box::new(Batching::new(parts)));
+        Self { parts, availability, batch, waiting, running: 0, alone: false, shown: BreakerState::Closed }
     }
 
     /// A request waits for a call.
@@ -122,6 +130,11 @@ impl Endpoint {
         if self.waiting.pop_front().is_some() {
             self.parts.metrics.waiting().dec();
         }
+    }
+
+    /// Whether it is down and requests are not to wait for it.
+    pub fn is_given_up(&self) -> bool {
+        self.parts.when_unavailable != WhenUnavailable::Wait && self.availability.down().is_some()
     }
 
     /// Starts a call, if the endpoint admits one, there is a client for it and a share of the limit: the right to run, and
@@ -155,21 +168,32 @@ impl Endpoint {
         }
     }
 
+    /// Requests that wait, each for itself or for a call with others.
+    fn waiting(&self) -> usize {
+        self.waiting.len() + self.batch.as_ref().map_or(0, |batch| batch.collector.len())
+    }
+
     /// Calls run or wait, so that demand is to be looked at again.
     pub fn is_busy(&self) -> bool {
-        self.running > 0 || !self.waiting.is_empty()
+        self.running > 0 || self.waiting() > 0
     }
 
     /// Tells what waits here and looks at demand; the limit if it has changed.
     pub fn tick(&self, now: Duration) -> Option<usize> {
-        self.parts.shares.waits(self.parts.worker, self.waiting.len());
+        let ready = self.batch.as_ref().map_or(0, |batch| batch.collector.ready());
+        self.parts.shares.waits(self.parts.worker, self.waiting.len() + ready);
         self.parts.shares.tick(now)
     }
 
     /// A call was answered.
     pub fn answered(&mut self, ticket: Ticket, now: Duration) {
+        self.answered_all(1, ticket, now);
+    }
+
+    /// A call was answered that had the requests of so many records.
+    pub fn answered_all(&mut self, records: usize, ticket: Ticket, now: Duration) {
         self.parts.seen.well();
-        self.parts.breaker.ended(false, now);
+        self.parts.breaker.answered(records, now);
         let began = ticket.started();
         self.ended(Event::Answered(ticket), End::Answered, began, now);
     }
@@ -232,7 +256,8 @@ impl Endpoint {
             "share": self.parts.shares.share(self.parts.worker),
             "alone": self.alone,
             "running": self.running,
-            "waiting": self.waiting.len(),
+            "waiting": self.waiting(),
+            "batching": self.batch.as_ref().map(|batch| batch.observe()),
             "clients": self.parts.pool.observe(),
         })
     }
@@ -263,7 +288,7 @@ impl Endpoint {
 impl Drop for Endpoint {
     fn drop(&mut self) {
         // A router that died leaves nobody waiting.
-        self.parts.metrics.waiting().sub(self.waiting.len() as i64);
+        self.parts.metrics.waiting().sub(self.waiting() as i64);
         self.parts.shares.leave(self.parts.worker);
     }
 }

@@ -109,6 +109,17 @@ impl Journey {
         Some((active.kind, active.message.clone()))
     }
 
+    /// What a node is asked in the call to it; nothing if it is not needed any more.
+    pub fn asks(&self, node: NodeId) -> Option<(CallKind, &Message)> {
+        self.active.iter().find(|active| active.node == node).map(|active| (active.kind, &active.message))
+    }
+
+    /// The call to a node failed with others, and is made again at no cost. False if it is not needed any more.
+    pub fn again(&mut self, node: NodeId, now: Duration) -> bool {
+        let active = self.active.iter_mut().find(|active| active.node == node);
+        active.map(|active| active.forgive(now)).is_some()
+    }
+
     /// The call to a node waits for an endpoint, a limit or a permit: that costs no time. False if it is not needed any more.
     pub fn waits(&mut self, node: NodeId, now: Duration) -> bool {
         let active = self.active.iter_mut().find(|active| active.node == node);

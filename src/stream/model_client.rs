@@ -26,6 +26,10 @@ use crate::model::client::{Bounds, Client};
 use crate::model::error::CallError;
 use crate::model::health::EndpointStats;
 
+mod merged;
+
+pub use merged::{Merged, MergedCalled, MergedEnd, MergedGuard, MergedMember};
+
 /// A request under way in the router, in one attempt of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallId {
@@ -143,13 +147,22 @@ pub struct ModelClientActor {
     client: Option<Rc<Client>>,
     /// Calls that run. Not held by their futures: what a panic says of them is known only after these are gone.
     running: HashMap<u64, (ItemId, CallGuard)>,
+    /// The same of calls with several records.
+    merged: HashMap<u64, merged::Held>,
     calls: u64,
 }
 
 impl ModelClientActor {
     /// An actor whose client is made when its life starts, on its own thread.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, client: None, running: HashMap::new(), calls: 0 }
+        Self { parts, client: None, running: HashMap::new(), merged: HashMap::new(), calls: 0 }
+    }
+
+    fn ended(&self, result: &Result<Reply, CallError>, begun: Instant) {
+        self.count(result, begun.elapsed());
+        if result.as_ref().map_or_else(CallError::is_answer, |_| true) {
+            self.parts.stats.answered(self.parts.began.elapsed());
+        }
     }
 
     fn count(&self, result: &Result<Reply, CallError>, took: Duration) {
@@ -193,7 +206,12 @@ impl Actor for ModelClientActor {
     fn restarting(&mut self, why: &Ended) {
         self.client = None;
         let running = std::mem::take(&mut self.running);
-        let blame = Blame::new(why, running.values().map(|(item, _)| *item));
+        let merged = std::mem::take(&mut self.merged);
+        let items = merged.values().flat_map(|held| held.items.iter().copied());
+        let blame = Blame::new(why, running.values().map(|(item, _)| *item).chain(items));
+        for held in merged.into_values() {
+            held.lost(&blame);
+        }
         for (item, guard) in running.into_values() {
             guard.lost(blame.loss(item));
         }
@@ -204,7 +222,7 @@ impl Actor for ModelClientActor {
             "node": self.parts.node.name,
             "transport": self.parts.transport.to_string(),
             "endpoint": self.parts.node.endpoint(self.parts.transport).map(ToString::to_string),
-            "running": self.running.len(),
+            "running": self.running.len() + self.merged.len(),
         })
     }
 }
@@ -242,10 +260,7 @@ impl Receive<Call> for ModelClientActor {
                 drop(place);
                 let Some((_, guard)) = actor.running.remove(&number) else { return };
                 let Some(result) = result else { return guard.disarm() };
-                actor.count(&result, begun.elapsed());
-                if result.as_ref().map_or_else(CallError::is_answer, |_| true) {
-                    actor.parts.stats.answered(actor.parts.began.elapsed());
-                }
+                actor.ended(&result, begun);
                 guard.done(result);
             },
         );

@@ -10,7 +10,7 @@ use std::time::Duration;
 use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, Receive};
 use tokio::time::Instant;
 
-use self::flight::{Flight, Owner};
+use self::flight::{Flight, Owner, Right};
 use super::blame::Blame;
 use super::endpoint::{Endpoint, EndpointParts, Failed};
 use super::game_day::{self, GameDay, Kind, Manner};
@@ -20,12 +20,16 @@ use super::model_client::{Called, End, Probed};
 use super::producer::ProducerActor;
 use crate::config::settings::Transport;
 use crate::events::Events;
+use crate::graph::NodeId;
 use crate::kafka::suspects::Loss;
+use crate::model::availability::Ticket;
+use crate::model::batch;
 use crate::model::error::CallError;
 use crate::model::headers::call_headers;
 
 mod calls;
 mod flight;
+mod merged;
 mod outcome;
 mod shadow;
 
@@ -59,6 +63,8 @@ pub struct RequestRouterActor {
     address: ActorRef<Self>,
     endpoints: Vec<Endpoint>,
     flights: HashMap<u64, Flight>,
+    /// Calls with several requests that run, by their numbers.
+    merged: HashMap<u64, merged::Running>,
     /// A request that has come and is no flight yet: kept here, so that a panic meanwhile does not take it along.
     taken: Option<Request>,
     /// Counts on over lives, so that a late result of an earlier life meets no request.
@@ -81,6 +87,7 @@ impl RequestRouterActor {
             address,
             endpoints,
             flights: HashMap::new(),
+            merged: HashMap::new(),
             taken: None,
             next_flight: 0,
             shadows: 0,
@@ -143,10 +150,17 @@ impl RequestRouterActor {
             return self.parts.events.late_results_dropped.inc();
         };
         ctx.at_hand(flight.item);
+        if let Right::Own { ticket, .. } = running.right {
+            self.ended(id, running.node, (running.target, ticket), called.end, ctx);
+        }
+    }
+
+    /// The call of one request to a node has ended.
+    fn ended(&mut self, id: u64, node: NodeId, (target, ticket): (Target, Ticket), end: End, ctx: &mut Ctx<'_, Self>) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
         let current = flight.is_current();
-        let (node, target, ticket) = (running.node, running.target, running.ticket);
         let (now, endpoint) = (self.parts.began.elapsed(), &mut self.endpoints[target.0]);
-        match called.end {
+        match end {
             End::Lost(Loss::Innocent) => {
                 endpoint.dropped(ticket, now);
                 self.step(id, Event::Lost(node), None, ctx);
@@ -172,6 +186,9 @@ impl RequestRouterActor {
                 let strikes = suspicion.strikes();
                 if error.is_answer() {
                     flight.clear(node);
+                }
+                if endpoint.batch.is_some() && batch::failing(&error).halve {
+                    flight.leave_alone(node);
                 }
                 if strikes > before {
                     self.parts.events.model_killed(metrics, strikes, &error);
@@ -215,6 +232,7 @@ impl Actor for RequestRouterActor {
 
     fn restarting(&mut self, why: &Ended) {
         self.endpoints = self.parts.endpoints.iter().map(Endpoint::new).collect();
+        self.merged.clear();
         self.planned = false;
         self.shadows = 0;
         self.commands.clear();

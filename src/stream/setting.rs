@@ -8,6 +8,7 @@ use rdkafka::ClientConfig;
 use tokio::time::Instant;
 
 use super::endpoint::Seen;
+use super::endpoint::batching::BatchParts;
 use super::game_day::GameDay;
 use super::halt::Halt;
 use super::journey::Rules;
@@ -19,7 +20,7 @@ use crate::graph::Plan;
 use crate::kafka::client::{admin_config, consumer_config, producer_config, transaction_config};
 use crate::kafka::cluster;
 use crate::kafka::consumer::Prepare;
-use crate::kafka::partition::Bounds;
+use crate::kafka::partition::Bounds as WindowBounds;
 use crate::kafka::permits::Permits;
 use crate::kafka::sink::Sink;
 use crate::kafka::status::{Heartbeat, Status};
@@ -27,6 +28,8 @@ use crate::kafka::topics::TopicAdmin;
 use crate::kafka::transaction::Rules as TransactionRules;
 use crate::kafka::transactor::{Setup, Transactor};
 use crate::kafka::writer::Writer;
+use crate::model::batch::Learned;
+use crate::model::batch::collector::Bounds;
 use crate::model::breaker::Breaker;
 use crate::model::health::EndpointStats;
 use crate::model::shares::Shares;
@@ -45,6 +48,8 @@ pub struct EndpointSetting {
     pub metrics: NodeMetrics,
     /// What readiness shows of it.
     pub seen: Arc<Seen>,
+    /// Calls with several records, if it gets any.
+    pub batch: Option<BatchParts>,
 }
 
 /// Everything that actors share.
@@ -61,7 +66,7 @@ pub struct Setting {
     pub commit_interval: Duration,
     pub drain: Duration,
     pub in_flight: usize,
-    pub bounds: Bounds,
+    pub bounds: WindowBounds,
     pub request_bytes: usize,
     pub reply_bytes: usize,
     pub rules: Arc<Rules>,
@@ -113,7 +118,17 @@ impl Setting {
             let shares = Arc::new(Shares::new(threads, limit.adaptive, limit.min, most));
             metrics.set_limit(shares.limit());
             let breaker = Arc::new(Breaker::new(of.node.breaker));
-            EndpointSetting { metrics, of, shares, breaker, stats: Arc::default(), seen: Arc::default() }
+            let batch = of.node.batch.map(|batch| BatchParts {
+                protocol: settings.protocol,
+                bounds: Bounds {
+                    bytes: batch.bytes.min(limits.request_bytes),
+                    wait: batch.wait,
+                    calls: batch.calls.div_ceil(threads),
+                },
+                learned: Arc::new(Learned::new(batch.rows)),
+                metrics: events.batch(&of.name()),
+            });
+            EndpointSetting { metrics, of, shares, breaker, batch, stats: Arc::default(), seen: Arc::default() }
         });
         let endpoints = endpoints.collect();
         let partitions = Arc::new(Partitions::default());
@@ -129,7 +144,7 @@ impl Setting {
             commit_interval: settings.kafka.commit_interval,
             drain: limits.drain,
             in_flight: limits.in_flight_records,
-            bounds: Bounds { window: limits.window, commit_span: limits.commit_span },
+            bounds: WindowBounds { window: limits.window, commit_span: limits.commit_span },
             request_bytes: limits.request_bytes,
             reply_bytes: limits.reply_bytes,
             rules: Arc::new(rules),

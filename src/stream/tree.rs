@@ -204,6 +204,7 @@ fn pool(
         breaker: endpoint.breaker.clone(),
         metrics: endpoint.metrics.clone(),
         seen: endpoint.seen.clone(),
+        batch: endpoint.batch.clone(),
     };
     (specs, parts)
 }

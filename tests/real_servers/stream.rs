@@ -83,6 +83,17 @@ pub(crate) fn proto_record<M: ProtoName>(id: &str, message: &M) -> Draft {
 /// Runs the service over these records until each has ended, and once only.
 #[track_caller]
 pub(crate) fn run(scenario: &Scenario<'_>, config: &Config, drafts: &[Draft]) -> Ends {
+    run_and_look(scenario, config, drafts, |_| ())
+}
+
+/// The same, and looks at the service before it is stopped.
+#[track_caller]
+pub(crate) fn run_and_look(
+    scenario: &Scenario<'_>,
+    config: &Config,
+    drafts: &[Draft],
+    look: impl FnOnce(&Service),
+) -> Ends {
     let service = Service::start(config);
     BROKER.send(&scenario.input, drafts);
     let (mut outputs, mut dead) = (scenario.outputs(), scenario.dead_letters());
@@ -90,6 +101,7 @@ pub(crate) fn run(scenario: &Scenario<'_>, config: &Config, drafts: &[Draft]) ->
         outputs.read_to_end().len() + dead.read_to_end().len() >= drafts.len()
     });
     BROKER.wait_for_no_lag(&scenario.group, &scenario.input, SOON);
+    look(&service);
     service.stop();
     outputs.read_to_end();
     dead.read_to_end();

@@ -114,6 +114,7 @@ fn node(name: &str, address: SocketAddr) -> Node {
         when_unavailable: WhenUnavailable::Wait,
         limit: CallLimit::default(),
         breaker: Breaker::default(),
+        batch: None,
         image: format!("millrace/demo-{name}:1"),
     }
 }

@@ -31,6 +31,8 @@ pub struct Node {
     pub limit: CallLimit,
     /// When calls stop because too many fail.
     pub breaker: Breaker,
+    /// How requests of several records are sent in one call, if they are.
+    pub batch: Option<Batch>,
     /// Image, for Seldon's metrics labels.
     pub image: String,
 }
@@ -60,6 +62,19 @@ impl Default for CallLimit {
     fn default() -> Self {
         Self { adaptive: true, min: 1, max: None }
     }
+}
+
+/// How requests of several records are sent to a server in one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Most rows of a call.
+    pub rows: usize,
+    /// Most bytes of a call.
+    pub bytes: usize,
+    /// The longest time that a record waits for others while a call could be made.
+    pub wait: Duration,
+    /// Calls of one kind that run at a time, from the whole process: records collect meanwhile.
+    pub calls: usize,
 }
 
 /// When calls of a server stop because too many of them fail.

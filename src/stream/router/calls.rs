@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use millrace_actors::Ctx;
 
-use super::flight::{Flight, Owner};
+use super::flight::{Flight, Owner, Right, Running};
 use super::{PAUSE, READINESS, RequestRouterActor};
-use crate::config::settings::WhenUnavailable;
 use crate::graph::NodeId;
 use crate::kafka::outcome::{ErrorClass, Failure};
 use crate::kafka::suspects::Loss;
@@ -15,12 +14,26 @@ use crate::model::error::CallError;
 use crate::stream::journey::{Event, Target};
 use crate::stream::model_client::{Probe, Probed};
 
+/// What became of the first that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Served {
+    /// It has left: the next one may be served.
+    One,
+    /// Nobody waits, or the endpoint takes no call now.
+    Nobody,
+    /// There is no place for its call.
+    NoPlace,
+}
+
 impl RequestRouterActor {
     /// A request waits for a call to a node.
     pub(super) fn wait(&mut self, id: u64, node: NodeId, target: Target, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
         // Nothing is paid for waiting.
-        if self.flights.get_mut(&id).is_some_and(|flight| flight.journey.waits(node, now)) {
+        if let Some(flight) = self.flights.get_mut(&id)
+            && flight.journey.waits(node, now)
+            && !self.endpoints[target.0].collects(id, node, flight, now)
+        {
             self.endpoints[target.0].wait(id, node);
         }
         self.serve(target, ctx);
@@ -29,48 +42,73 @@ impl RequestRouterActor {
     /// Starts the calls that wait for an endpoint, as far as it admits them, in turn.
     pub(super) fn serve(&mut self, target: Target, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
-        while let Some((id, node)) = self.endpoints[target.0].first() {
-            let endpoint = &mut self.endpoints[target.0];
-            let Some(flight) = self.flights.get_mut(&id) else {
-                endpoint.leave();
-                continue;
-            };
-            if !flight.is_current() {
-                endpoint.leave();
-                self.forget(id, ctx);
-                continue;
-            }
-            let waits = endpoint.parts.when_unavailable == WhenUnavailable::Wait;
-            if !waits && endpoint.availability.down().is_some() {
-                endpoint.leave();
-                let error = &CallError::Down;
-                self.step(id, Event::Failed(node, error, Verdict::Costs), Some((target, error)), ctx);
-                continue;
-            }
-            if !endpoint.availability.admits() {
-                break;
-            }
-            let alone = flight.is_suspect(node);
-            let Some((ticket, client, place)) = endpoint.start(alone, now) else { return self.plan(ctx) };
-            endpoint.leave();
-            ctx.at_hand(flight.item);
-            match flight.call(id, node, (target, ticket), (now, endpoint.parts.timeout), &self.address) {
-                // A client that is gone drops the call, whose guard says so.
-                Ok(call) => drop(client.send_with(place, call)),
-                Err(ticket) => endpoint.dropped(ticket, now),
-            }
-            ctx.clear_at_hand();
-            self.plan(ctx);
+        if self.endpoints[target.0].batch.is_some() {
+            return self.serve_merging(target, now, ctx);
         }
-        self.endpoints[target.0].no_longer_alone();
+        let served = loop {
+            match self.serve_first(target, now, ctx) {
+                Served::One => {}
+                other => break other,
+            }
+        };
+        if served == Served::Nobody {
+            self.endpoints[target.0].no_longer_alone();
+        }
+    }
+
+    /// Starts the call of the first request that waits for one of its own.
+    pub(super) fn serve_first(&mut self, target: Target, now: Duration, ctx: &mut Ctx<'_, Self>) -> Served {
+        let endpoint = &mut self.endpoints[target.0];
+        let Some((id, node)) = endpoint.first() else { return Served::Nobody };
+        let Some(flight) = self.flights.get_mut(&id) else {
+            endpoint.leave();
+            return Served::One;
+        };
+        if !flight.is_current() {
+            endpoint.leave();
+            self.forget(id, ctx);
+            return Served::One;
+        }
+        if endpoint.is_given_up() {
+            endpoint.leave();
+            let error = &CallError::Down;
+            self.step(id, Event::Failed(node, error, Verdict::Costs), Some((target, error)), ctx);
+            return Served::One;
+        }
+        if !endpoint.availability.admits() {
+            return Served::Nobody;
+        }
+        let alone = flight.is_suspect(node);
+        let Some((ticket, client, place)) = endpoint.start(alone, now) else {
+            self.plan(ctx);
+            return Served::NoPlace;
+        };
+        endpoint.leave();
+        ctx.at_hand(flight.item);
+        match flight.call(id, node, (target, ticket), (now, endpoint.parts.timeout), &self.address) {
+            // A client that is gone drops the call, whose guard says so.
+            Ok(call) => drop(client.send_with(place, call)),
+            Err(ticket) => endpoint.dropped(ticket, now),
+        }
+        ctx.clear_at_hand();
+        self.plan(ctx);
+        Served::One
     }
 
     /// What was begun at a node is not needed any more: a call that runs is ended, one that waits finds nothing to send.
     pub(super) fn stop(&mut self, id: u64, node: NodeId, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
         if let Some(running) = self.flights.get_mut(&id).and_then(|flight| flight.stop(node)) {
-            self.endpoints[running.target.0].dropped(running.ticket, now);
+            self.give_back(running, now);
             self.plan(ctx);
+        }
+    }
+
+    /// Nobody waits for a call any more.
+    fn give_back(&mut self, running: Running, now: Duration) {
+        match running.right {
+            Right::Own { ticket, .. } => self.endpoints[running.target.0].dropped(ticket, now),
+            Right::Merged(number) => self.leave_merged(number, now),
         }
     }
 
@@ -82,7 +120,7 @@ impl RequestRouterActor {
         }
         let (now, running) = (self.now(), flight.stop_all());
         for running in running {
-            self.endpoints[running.target.0].dropped(running.ticket, now);
+            self.give_back(running, now);
             // Not served here: that may take out the next one, and so on.
             self.plan(ctx);
         }

@@ -15,6 +15,7 @@ use crate::model::availability::Ticket;
 use crate::model::call::CallRequest;
 use crate::model::headers::CallHeaders;
 use crate::model::suspects::Suspicion;
+use crate::record::{CallKind, Message};
 use crate::stream::game_day::Manner;
 use crate::stream::journey::{Journey, Target};
 use crate::stream::messages::Request;
@@ -32,10 +33,21 @@ pub(super) enum Owner {
 pub(super) struct Running {
     pub(super) node: NodeId,
     pub(super) target: Target,
-    pub(super) ticket: Ticket,
+    pub(super) right: Right,
     call: u32,
-    /// Dropped, it ends the call.
-    _stop: oneshot::Sender<()>,
+}
+
+/// The right of a call to run.
+pub(super) enum Right {
+    /// Its own.
+    Own {
+        /// The endpoint's.
+        ticket: Ticket,
+        /// Dropped, it ends the call.
+        _stop: oneshot::Sender<()>,
+    },
+    /// That of the call of this number, with other records.
+    Merged(u64),
 }
 
 /// A request on its way.
@@ -51,6 +63,8 @@ pub(super) struct Flight {
     running: Vec<Running>,
     /// What is held against its calls, by node.
     suspicions: Vec<(NodeId, Suspicion)>,
+    /// Nodes whose calls failed with nobody beside it: not sent with others again.
+    loners: Vec<NodeId>,
     calls: u32,
     /// Its place in the mailbox, kept until it has an outcome.
     _place: Option<Permit>,
@@ -65,8 +79,8 @@ impl Flight {
         item: ItemId,
         place: Option<Permit>,
     ) -> Self {
-        let (running, pairs, suspicions) = (Vec::new(), Vec::new(), Vec::new());
-        Self { owner, journey, headers, item, pairs, crash: None, running, suspicions, calls: 0, _place: place }
+        let (running, pairs, suspicions, loners) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { owner, journey, headers, item, pairs, crash: None, running, suspicions, loners, calls: 0, _place: place }
     }
 
     /// Whether a record waits for it.
@@ -100,6 +114,19 @@ impl Flight {
     /// Its call to a node was answered.
     pub(super) fn clear(&mut self, node: NodeId) {
         self.suspicions.retain(|(of, _)| *of != node);
+        self.loners.retain(|of| *of != node);
+    }
+
+    /// Its call to a node failed, and it may be the reason.
+    pub(super) fn leave_alone(&mut self, node: NodeId) {
+        if !self.is_loner(node) {
+            self.loners.push(node);
+        }
+    }
+
+    /// Whether its call to a node is not sent with others.
+    pub(super) fn is_loner(&self, node: NodeId) -> bool {
+        self.loners.contains(&node)
     }
 
     /// Whoever held it died.
@@ -121,10 +148,25 @@ impl Flight {
         let Some((kind, message)) = self.journey.start(node, now) else { return Err(ticket) };
         self.calls += 1;
         let (stop, stopped) = oneshot::channel();
-        self.running.push(Running { node, target, ticket, call: self.calls, _stop: stop });
+        self.running.push(Running { node, target, right: Right::Own { ticket, _stop: stop }, call: self.calls });
         let guard = CallGuard::new(CallId { flight: id, call: self.calls }, router.clone());
         let request = CallRequest { kind, message, headers: self.headers.clone(), timeout };
         Ok(Call { guard, item: self.item, request, crash: self.crash, stopped })
+    }
+
+    /// The call to a node starts now, in the call of this number with others: what is sent, and as which of its calls. Nothing
+    /// if it is not needed any more.
+    pub(super) fn call_with(
+        &mut self,
+        node: NodeId,
+        target: Target,
+        number: u64,
+        now: Duration,
+    ) -> Option<(u32, CallKind, Message)> {
+        let (kind, message) = self.journey.start(node, now)?;
+        self.calls += 1;
+        self.running.push(Running { node, target, right: Right::Merged(number), call: self.calls });
+        Some((self.calls, kind, message))
     }
 
     /// Takes out the call of this number, unless it is not waited for any more.
