@@ -13,6 +13,8 @@ use crate::config::settings::{Assignment, Delivery, Settings};
 
 /// Largest response that one fetch may bring, unless a single batch is larger.
 const FETCH_BYTES: usize = 8 << 20;
+/// Records read ahead for one partition: what a fetch more brings in time at any rate that one partition has.
+const AHEAD: usize = 1000;
 /// Frames up to this are always taken: librdkafka's own default.
 const SMALLEST_FRAME_LIMIT: usize = 100_000_000;
 /// Most that librdkafka takes as `message.max.bytes`, and as much as it can be sure to take as a frame.
@@ -49,11 +51,12 @@ pub fn consumer_config(settings: &Settings) -> ClientConfig {
         ],
     );
     // Both count per partition, as each has a queue of its own; whichever is reached first ends the reading ahead.
-    config.set("queued.min.messages", limits.window.min(LARGEST).to_string());
+    config.set("queued.min.messages", limits.window.min(AHEAD).to_string());
     config.set("queued.max.messages.kbytes", kibibytes(prefetch).to_string());
     // Every record that is held pins the response it came in. A first batch larger than this still comes whole.
     config.set("fetch.max.bytes", FETCH_BYTES.min(prefetch.max(1 << 20)).to_string());
-    config.set("max.partition.fetch.bytes", prefetch.min(1 << 20).to_string());
+    // What one response brings comes on top of that, and small records take some times their bytes in the library.
+    config.set("max.partition.fetch.bytes", (prefetch / 4).clamp(64 << 10, 1 << 20).to_string());
     // Below fetch.max.bytes, or librdkafka raises that. It limits nothing that is read.
     config.set("message.max.bytes", "1000000");
     // A batch that the topic took but that is larger than a frame may be would stop its partition for good.

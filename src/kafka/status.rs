@@ -75,6 +75,9 @@ impl Status {
     pub fn joined(&self, partitions: usize) {
         let mut inner = self.inner();
         inner.assigned = Some(partitions);
+        // One has answered, or there would be no answer of the group. The statistics tell how many some seconds later.
+        let known = inner.brokers.map_or(1, |(_, known)| known.max(1));
+        inner.brokers = inner.brokers.filter(|(up, _)| *up > 0).or(Some((1, known)));
         inner.waits = None;
         inner.mixed_assignors = false;
     }
@@ -188,6 +191,16 @@ mod tests {
         assert!(finding.ok && finding.detail.contains("kafka.assignment"));
         status.joined(3);
         assert_eq!(status.group().detail, "joined; 3 partitions assigned");
+    }
+
+    #[test]
+    fn whoever_is_in_the_group_has_heard_of_a_broker() {
+        let status = Status::default();
+        assert!(!status.brokers().ok);
+        status.joined(0);
+        assert!(status.brokers().ok);
+        status.error(&KafkaError::MessageConsumption(RDKafkaErrorCode::AllBrokersDown));
+        assert!(!status.brokers().ok);
     }
 
     #[test]
