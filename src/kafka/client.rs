@@ -79,7 +79,8 @@ pub fn producer_config(settings: &Settings) -> ClientConfig {
             ("message.timeout.ms", "0"),
             // Outputs of a key go where the Java client would put them.
             ("partitioner", "murmur2_random"),
-            // Batches cost the broker a tenth of single records; the sink flushes when there is nothing more to send.
+            // Batches cost the broker a tenth of single records. While an acknowledgement takes longer than this, the client
+            // library waits for it without sleeping.
             ("linger.ms", "5"),
         ],
     );
