@@ -95,8 +95,9 @@ pub fn merge(parts: &[Part]) -> Message {
     }
     let body = match &*first.places {
         Places::TensorflowRest(_) => {
-            let all = parts.iter().filter_map(|part| match &*part.places {
-                Places::TensorflowRest(places) => Some((&part.message.body[..], places)),
+            let all = parts.iter().map(|part| {
+                let Places::TensorflowRest(places) = &*part.places;
+                (&part.message.body[..], places)
             });
             tensorflow_rest::merge(all)
         }

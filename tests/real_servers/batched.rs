@@ -1,15 +1,13 @@
 //! Batching in front of real servers: each record has the numbers that a call of its own gets, out of calls of many.
 
-use millrace_proto::inference::{ModelInferRequest, ModelInferResponse};
 use serde_json::{Value, json};
 
-use super::stream::{Ends, config, model, proto_record, record, run_and_look};
+use super::stream::{Ends, config, model, record, run_and_look};
 use crate::support::config::Config;
-use crate::support::real_servers::Server;
 use crate::support::requests::Protocol;
 use crate::support::scenario::Scenario;
 use crate::support::send::Draft;
-use crate::{BROKER, INFER, KSERVE, MLSERVER, direct, first_output, flowers, id, numbers, v2_json, v2_message};
+use crate::{BROKER, KSERVE, direct, flowers, id};
 
 /// Enough that they collect.
 const MANY: usize = 300;

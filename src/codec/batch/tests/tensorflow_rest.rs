@@ -21,10 +21,9 @@ fn model(request: &Message) -> Message {
     let (text, float) = (instances.replace("\"b64\"", "").contains('"'), float || instances.contains("NaN"));
     let signature = read.get("signature_name").map_or("null", |name| name.get());
     let mut reply = String::from("{\n  \"model\": \"m\",\n  \"predictions\": [");
-    for (at, row) in rows.iter().enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        reply += &format!("{comma}\n    {{\"row\": {}, \"saw\": [{float}, {text}, {signature}]}}", row.get());
-    }
+    let answer = |row: &str| format!("\n    {{\"row\": {row}, \"saw\": [{float}, {text}, {signature}]}}");
+    let rows: Vec<String> = rows.iter().map(|row| answer(row.get())).collect();
+    reply += &rows.join(",");
     reply += "\n  ]\n}\n";
     json(reply)
 }
@@ -51,14 +50,16 @@ fn value(class: u8, shape: usize) -> BoxedStrategy<String> {
 
 fn row(class: u8, shape: usize, object: bool) -> BoxedStrategy<String> {
     let value = move || value(class, shape);
-    match object {
-        false => value(),
-        true => (value(), value(), any::<bool>())
-            .prop_map(|(x, y, turned)| {
-                if turned { format!("{{\"y\":{y},\"\\u0078\":{x}}}") } else { format!("{{\"x\":{x}, \"y\":{y}}}") }
-            })
-            .boxed(),
+    if !object {
+        return value();
     }
+    (value(), value(), any::<bool>())
+        .prop_map(
+            |(x, y, turned)| {
+                if turned { format!("{{\"y\":{y},\"\\u0078\":{x}}}") } else { format!("{{\"x\":{x}, \"y\":{y}}}") }
+            },
+        )
+        .boxed()
 }
 
 fn request() -> impl Strategy<Value = Message> {
