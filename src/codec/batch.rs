@@ -2,10 +2,17 @@
 //!
 //! What may be merged stands in docs/protocols.md. Numbers are spliced as they were sent, never printed anew.
 
+mod class;
+mod key;
+mod members;
+mod splice;
+mod tensorflow_rest;
+
 use std::sync::Arc;
 
+use self::key::Key;
 use crate::config::settings::Protocol;
-use crate::record::{CallKind, Message};
+use crate::record::{CallKind, Form, Message};
 
 /// A request that may be merged with others of the same [`Part::key`].
 #[derive(Clone, Debug)]
@@ -13,6 +20,8 @@ pub struct Part {
     key: Arc<[u8]>,
     rows: usize,
     bytes: usize,
+    message: Message,
+    places: Arc<Places>,
 }
 
 /// Why a reply cannot be given back to the requests it answers.
@@ -31,14 +40,38 @@ pub enum Unsplit {
     Unreadable(String),
 }
 
+/// Where in a request's bytes is what merging needs.
+#[derive(Debug)]
+enum Places {
+    TensorflowRest(tensorflow_rest::Places),
+}
+
+/// What reading a request found.
+struct Found {
+    key: Key,
+    rows: usize,
+    places: Places,
+}
+
 impl Part {
     /// Reads a request; nothing if it must be sent alone.
     pub fn of(protocol: Protocol, kind: CallKind, message: &Message) -> Option<Self> {
-        let _ = (protocol, kind, message);
-        None
+        if kind != CallKind::Predict {
+            return None;
+        }
+        let found = match (protocol, &message.form) {
+            (Protocol::Tensorflow, Form::Json { content_type }) => {
+                let key = Key::new(0).optional(content_type.as_deref());
+                tensorflow_rest::read(&message.body, key)
+            }
+            _ => None,
+        }?;
+        let bytes = message.body.len();
+        let (key, places) = (found.key.done(), Arc::new(found.places));
+        Some(Self { key, rows: found.rows, bytes, message: message.clone(), places })
     }
 
-    /// What requests that are merged have in common: all but their rows and their ids.
+    /// What requests that are merged have in common: all but their rows and their ids. Headers are not in it.
     pub fn key(&self) -> &[u8] {
         &self.key
     }
@@ -48,7 +81,7 @@ impl Part {
         self.rows
     }
 
-    /// Bytes that it adds to a merged request.
+    /// Bytes that it adds to a merged request, at most: the merged body is no longer than the sum.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -56,12 +89,30 @@ impl Part {
 
 /// The request of all parts, which have the same key, in this order.
 pub fn merge(parts: &[Part]) -> Message {
-    let _ = parts;
-    Message::json("")
+    let Some(first) = parts.first() else { return Message::json("") };
+    if parts.len() == 1 {
+        return first.message.clone();
+    }
+    let body = match &*first.places {
+        Places::TensorflowRest(_) => {
+            let all = parts.iter().filter_map(|part| match &*part.places {
+                Places::TensorflowRest(places) => Some((&part.message.body[..], places)),
+            });
+            tensorflow_rest::merge(all)
+        }
+    };
+    Message { body: body.into(), form: first.message.form.clone() }
 }
 
 /// The replies of the parts of a merged request, in their order.
 pub fn split(parts: &[Part], reply: &Message) -> Result<Vec<Message>, Unsplit> {
-    let _ = (parts, reply);
-    Err(Unsplit::Unreadable(String::new()))
+    let [first, _, ..] = parts else { return Ok(parts.iter().map(|_| reply.clone()).collect()) };
+    let rows = parts.iter().map(Part::rows);
+    match (&*first.places, &reply.form) {
+        (Places::TensorflowRest(_), Form::Json { .. }) => tensorflow_rest::split(rows, reply),
+        (_, form) => Err(Unsplit::Unreadable(format!("it is of another form than the request: {form:?}"))),
+    }
 }
+
+#[cfg(test)]
+mod tests;

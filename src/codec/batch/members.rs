@@ -1,0 +1,54 @@
+//! Members of JSON objects for merging: each known and there once, or the request goes alone.
+
+use std::ops::Range;
+
+use crate::codec::json::tape::{Kind, Value};
+
+/// The values of these members, null ones too. Nothing for what is no object, has other members, or one of them twice.
+pub(super) fn known<'t, const N: usize>(object: Value<'t>, names: [&str; N]) -> Option<[Option<Value<'t>>; N]> {
+    if object.kind() != Kind::Object {
+        return None;
+    }
+    let mut found = [None; N];
+    for (name, value) in object.members() {
+        let name = name.string()?;
+        let at = names.iter().position(|known| *known == name)?;
+        if found[at].replace(value).is_some() {
+            return None;
+        }
+    }
+    Some(found)
+}
+
+/// The only member of this name, null too; an error if there are several.
+pub(super) fn only<'t>(object: Value<'t>, name: &str) -> Result<Option<Value<'t>>, String> {
+    let mut found = object.members().filter(|(key, _)| key.string().is_some_and(|key| key == name));
+    match (found.next(), found.next()) {
+        (_, Some(_)) => Err(format!("it has '{name}' twice")),
+        (found, None) => Ok(found.map(|(_, value)| value)),
+    }
+}
+
+/// Where the items of an array stand that is not empty: from the first to the end of the last.
+pub(super) fn inside(array: Value<'_>) -> Option<Range<usize>> {
+    let (mut start, mut end) = (None, 0);
+    for item in array.items() {
+        start.get_or_insert(item.span().start);
+        end = item.span().end;
+    }
+    Some(start?..end)
+}
+
+/// Where the items of each part stand, if the parts' counts are those of the items together.
+pub(super) fn shares(array: Value<'_>, counts: impl Iterator<Item = usize>) -> Option<Vec<Range<usize>>> {
+    let mut items = array.items();
+    let mut shares = Vec::new();
+    for count in counts {
+        let mut share = items.next().filter(|_| count > 0)?.span();
+        if count > 1 {
+            share.end = items.nth(count - 2)?.span().end;
+        }
+        shares.push(share);
+    }
+    items.next().is_none().then_some(shares)
+}
