@@ -12,6 +12,9 @@ mod rows;
 mod splice;
 mod tensorflow_rest;
 mod v2_grpc;
+mod v2_json;
+mod v2_rest;
+mod v2_rest_reply;
 mod v2_tensor;
 
 use std::sync::Arc;
@@ -54,6 +57,7 @@ pub enum Unsplit {
 enum Places {
     TensorflowRest(tensorflow_rest::Places),
     V2Grpc(v2_grpc::Places),
+    V2Rest(v2_rest::Places),
 }
 
 /// Bodies and places of the parts of one kind.
@@ -86,6 +90,10 @@ impl Part {
             (Protocol::Tensorflow, Form::Json { content_type }) => {
                 tensorflow_rest::read(body, Key::new(0).optional(content_type.as_deref()))
             }
+            (Protocol::V2, Form::Json { content_type }) => {
+                v2_rest::read(body, body.len(), Key::new(2).optional(content_type.as_deref()))
+            }
+            (Protocol::V2, Form::Binary { json }) => v2_rest::read(body, *json, Key::new(3)),
             (Protocol::V2, Form::Proto(inference::ModelInferRequest::PROTO_NAME)) => v2_grpc::read(body, Key::new(1)),
             _ => None,
         }?;
@@ -120,6 +128,14 @@ pub fn merge(parts: &[Part]) -> Message {
     let body = match &*first.places {
         Places::TensorflowRest(_) => tensorflow_rest::merge(&alike!(parts, TensorflowRest)).into(),
         Places::V2Grpc(_) => v2_grpc::merge(&alike!(parts, V2Grpc), rows).freeze(),
+        Places::V2Rest(_) => {
+            let (body, json) = v2_rest::merge(&alike!(parts, V2Rest), rows);
+            let form = match &first.message.form {
+                Form::Binary { .. } => Form::Binary { json },
+                other => other.clone(),
+            };
+            return Message { body: body.into(), form };
+        }
     };
     Message { body, form: first.message.form.clone() }
 }
@@ -133,6 +149,10 @@ pub fn split(parts: &[Part], reply: &Message) -> Result<Vec<Message>, Unsplit> {
         (Places::V2Grpc(_), Form::Proto(inference::ModelInferResponse::PROTO_NAME)) => {
             v2_grpc::split(&alike!(parts, V2Grpc), &rows, reply)
         }
+        (Places::V2Rest(_), Form::Json { .. }) => {
+            v2_rest_reply::split(&alike!(parts, V2Rest), &rows, reply, reply.body.len())
+        }
+        (Places::V2Rest(_), Form::Binary { json }) => v2_rest_reply::split(&alike!(parts, V2Rest), &rows, reply, *json),
         (_, form) => Err(Unsplit::Unreadable(format!("it is of another form than the request: {form:?}"))),
     }
 }

@@ -67,8 +67,13 @@ impl List {
 
     /// Appends the elements.
     pub(super) fn copy(&self, body: &[u8], out: &mut BytesMut) {
+        self.each(body, |bytes| out.extend_from_slice(bytes));
+    }
+
+    /// Shows the bytes of the elements, piece by piece.
+    pub(super) fn each(&self, body: &[u8], mut show: impl FnMut(&[u8])) {
         for piece in &self.pieces {
-            out.extend_from_slice(body.get(piece.clone()).unwrap_or_default());
+            show(body.get(piece.clone()).unwrap_or_default());
         }
     }
 

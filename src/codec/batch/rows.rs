@@ -26,7 +26,7 @@ impl Rows {
     }
 
     /// Elements of each part in a tensor of this shape, if its rows are as many as those of the parts.
-    pub(super) fn elements(&self, shape: &[usize]) -> Result<impl Iterator<Item = usize> + Clone, Unsplit> {
+    pub(super) fn elements<'r>(&'r self, shape: &[usize]) -> Result<impl Iterator<Item = usize> + use<'r>, Unsplit> {
         let row = match shape {
             [rows, row @ ..] if *rows == self.sum => product(row),
             _ => return Err(self.unsplit(format!("an output of shape {shape:?}"))),
