@@ -3,14 +3,26 @@
 //! What may be merged stands in docs/protocols.md. Numbers are spliced as they were sent, never printed anew.
 
 mod class;
+mod control;
 mod key;
+mod list;
 mod members;
+mod proto;
+mod rows;
 mod splice;
 mod tensorflow_rest;
+mod v2_grpc;
+mod v2_json;
+mod v2_rest;
+mod v2_rest_reply;
+mod v2_tensor;
 
 use std::sync::Arc;
 
+use millrace_proto::{ProtoName, inference};
+
 use self::key::Key;
+use self::rows::Rows;
 use crate::config::settings::Protocol;
 use crate::record::{CallKind, Form, Message};
 
@@ -44,6 +56,20 @@ pub enum Unsplit {
 #[derive(Debug)]
 enum Places {
     TensorflowRest(tensorflow_rest::Places),
+    V2Grpc(v2_grpc::Places),
+    V2Rest(v2_rest::Places),
+}
+
+/// Bodies and places of the parts of one kind.
+macro_rules! alike {
+    ($parts:expr, $kind:ident) => {{
+        let places = $parts.iter().map(|part: &Part| (&part.message.body[..], &*part.places));
+        let alike = places.filter_map(|(body, places)| match places {
+            Places::$kind(places) => Some((body, places)),
+            _ => None,
+        });
+        alike.collect::<Vec<_>>()
+    }};
 }
 
 /// What reading a request found.
@@ -59,11 +85,16 @@ impl Part {
         if kind != CallKind::Predict {
             return None;
         }
+        let body = &message.body[..];
         let found = match (protocol, &message.form) {
             (Protocol::Tensorflow, Form::Json { content_type }) => {
-                let key = Key::new(0).optional(content_type.as_deref());
-                tensorflow_rest::read(&message.body, key)
+                tensorflow_rest::read(body, Key::new(0).optional(content_type.as_deref()))
             }
+            (Protocol::V2, Form::Json { content_type }) => {
+                v2_rest::read(body, body.len(), Key::new(2).optional(content_type.as_deref()))
+            }
+            (Protocol::V2, Form::Binary { json }) => v2_rest::read(body, *json, Key::new(3)),
+            (Protocol::V2, Form::Proto(inference::ModelInferRequest::PROTO_NAME)) => v2_grpc::read(body, Key::new(1)),
             _ => None,
         }?;
         let bytes = message.body.len();
@@ -93,24 +124,35 @@ pub fn merge(parts: &[Part]) -> Message {
     if parts.len() == 1 {
         return first.message.clone();
     }
+    let rows = Rows::of(parts).sum();
     let body = match &*first.places {
-        Places::TensorflowRest(_) => {
-            let all = parts.iter().map(|part| {
-                let Places::TensorflowRest(places) = &*part.places;
-                (&part.message.body[..], places)
-            });
-            tensorflow_rest::merge(all)
+        Places::TensorflowRest(_) => tensorflow_rest::merge(&alike!(parts, TensorflowRest)).into(),
+        Places::V2Grpc(_) => v2_grpc::merge(&alike!(parts, V2Grpc), rows).freeze(),
+        Places::V2Rest(_) => {
+            let (body, json) = v2_rest::merge(&alike!(parts, V2Rest), rows);
+            let form = match &first.message.form {
+                Form::Binary { .. } => Form::Binary { json },
+                other => other.clone(),
+            };
+            return Message { body: body.into(), form };
         }
     };
-    Message { body: body.into(), form: first.message.form.clone() }
+    Message { body, form: first.message.form.clone() }
 }
 
 /// The replies of the parts of a merged request, in their order.
 pub fn split(parts: &[Part], reply: &Message) -> Result<Vec<Message>, Unsplit> {
     let [first, _, ..] = parts else { return Ok(parts.iter().map(|_| reply.clone()).collect()) };
-    let rows = parts.iter().map(Part::rows);
+    let rows = Rows::of(parts);
     match (&*first.places, &reply.form) {
-        (Places::TensorflowRest(_), Form::Json { .. }) => tensorflow_rest::split(rows, reply),
+        (Places::TensorflowRest(_), Form::Json { .. }) => tensorflow_rest::split(&rows, reply),
+        (Places::V2Grpc(_), Form::Proto(inference::ModelInferResponse::PROTO_NAME)) => {
+            v2_grpc::split(&alike!(parts, V2Grpc), &rows, reply)
+        }
+        (Places::V2Rest(_), Form::Json { .. }) => {
+            v2_rest_reply::split(&alike!(parts, V2Rest), &rows, reply, reply.body.len())
+        }
+        (Places::V2Rest(_), Form::Binary { json }) => v2_rest_reply::split(&alike!(parts, V2Rest), &rows, reply, *json),
         (_, form) => Err(Unsplit::Unreadable(format!("it is of another form than the request: {form:?}"))),
     }
 }

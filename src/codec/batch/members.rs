@@ -39,12 +39,31 @@ pub(super) fn inside(array: Value<'_>) -> Option<Range<usize>> {
     Some(start?..end)
 }
 
+/// What is left out with the first member of this name: the member and one of the commas around it.
+pub(super) fn removal(object: Value<'_>, name: &str) -> Option<Range<usize>> {
+    let mut before = None;
+    let mut members = object.members();
+    while let Some((key, value)) = members.next() {
+        let (start, end) = (key.span().start, value.span().end);
+        if key.string().is_some_and(|key| key == name) {
+            let after = members.next().map_or(end, |(next, _)| next.span().start);
+            return Some(before.map_or(start..after, |before| before..end));
+        }
+        before = Some(end);
+    }
+    None
+}
+
 /// Where the items of each part stand, if the parts' counts are those of the items together.
 pub(super) fn shares(array: Value<'_>, counts: impl Iterator<Item = usize>) -> Option<Vec<Range<usize>>> {
     let mut items = array.items();
     let mut shares = Vec::new();
     for count in counts {
-        let mut share = items.next().filter(|_| count > 0)?.span();
+        if count == 0 {
+            shares.push(0..0);
+            continue;
+        }
+        let mut share = items.next()?.span();
         if count > 1 {
             share.end = items.nth(count - 2)?.span().end;
         }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::class::Classes;
 use super::key::Key;
 use super::members::{inside, known, only, shares};
+use super::rows::Rows;
 use super::splice::Splice;
 use super::{Found, Unsplit};
 use crate::codec::json::tape::{Kind, Tape, Value};
@@ -79,10 +80,9 @@ fn columns(rows: Value<'_>) -> Option<Vec<Column<'_>>> {
     (!columns.is_empty() && columns.iter().all(sound)).then_some(columns)
 }
 
-pub(super) fn merge<'a>(parts: impl Iterator<Item = (&'a [u8], &'a Places)> + Clone) -> Vec<u8> {
-    let mut rest = parts.clone();
-    let Some((first, Places(place))) = rest.next() else { return Vec::new() };
-    let mut merged = Splice::of(first, parts.map(|(body, _)| body.len()).sum());
+pub(super) fn merge(parts: &[(&[u8], &Places)]) -> Vec<u8> {
+    let Some(((first, Places(place)), rest)) = parts.split_first() else { return Vec::new() };
+    let mut merged = Splice::of(first, parts.iter().map(|(body, _)| body.len()).sum());
     let end = merged.at(&(place.end..place.end));
     for (body, Places(place)) in rest {
         end.push(b',');
@@ -91,14 +91,13 @@ pub(super) fn merge<'a>(parts: impl Iterator<Item = (&'a [u8], &'a Places)> + Cl
     merged.done()
 }
 
-pub(super) fn split(rows: impl Iterator<Item = usize> + Clone, reply: &Message) -> Result<Vec<Message>, Unsplit> {
+pub(super) fn split(rows: &Rows, reply: &Message) -> Result<Vec<Message>, Unsplit> {
     let tape = Tape::parse(&reply.body).map_err(|error| Unsplit::Unreadable(error.to_string()))?;
     let predictions = only(tape.root(), "predictions").map_err(Unsplit::Unreadable)?;
-    let unsplit = |found: String| Unsplit::Rows { sent: rows.clone().fold(0, usize::saturating_add), found };
     let predictions = predictions.filter(|predictions| predictions.kind() == Kind::Array);
-    let predictions = predictions.ok_or_else(|| unsplit("no array of predictions".to_owned()))?;
-    let shares = shares(predictions, rows.clone());
-    let shares = shares.ok_or_else(|| unsplit(format!("{} predictions", predictions.len())))?;
+    let predictions = predictions.ok_or_else(|| rows.unsplit("no array of predictions".to_owned()))?;
+    let shares = shares(predictions, rows.each());
+    let shares = shares.ok_or_else(|| rows.unsplit(format!("{} predictions", predictions.len())))?;
     let all = inside(predictions).unwrap_or_default();
     let around = reply.body.len() - all.len();
     let reply_of = |share: Range<usize>| {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::*;
 
 mod tensorflow_rest;
+mod v2_grpc;
+mod v2_rest;
 
 /// Merges the requests of each key, lets the model answer, and holds what each gets against its answer alone. Gives how
 /// many requests were merged with others.

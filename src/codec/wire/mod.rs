@@ -11,7 +11,7 @@ mod write;
 pub use check::check;
 pub use reader::{Fault, MAX_DEPTH, Part, Wire, WireError, parts, varint};
 pub use schema::{Kind, Schema, schema};
-pub(super) use write::{put_bytes, put_head, put_tag};
+pub(super) use write::{put_bytes, put_head, put_tag, put_varint};
 
 #[cfg(test)]
 mod agreement_tests;

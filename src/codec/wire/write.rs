@@ -4,7 +4,8 @@ use bytes::{BufMut, BytesMut};
 
 use super::reader::Wire;
 
-fn put_varint(out: &mut BytesMut, mut value: u64) {
+/// A number.
+pub(in crate::codec) fn put_varint(out: &mut BytesMut, mut value: u64) {
     while value >= 0x80 {
         out.put_u8(value as u8 | 0x80);
         value >>= 7;
