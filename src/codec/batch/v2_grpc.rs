@@ -8,18 +8,15 @@ use super::key::Key;
 use super::list::List;
 use super::proto::{fields, once};
 use super::rows::{Rows, rows};
-use super::v2_tensor::{TENSOR, Tensor, parameters};
+use super::v2_tensor::{Tensor, parameters};
 use super::{Found, Unsplit};
+use crate::codec::v2::grpc::{MODEL_NAME, MODEL_VERSION, RAW_INPUTS, RAW_OUTPUTS, TENSORS};
 use crate::codec::wire::{Wire, put_bytes, put_head};
 use crate::record::Message;
 
-const MODEL_NAME: u32 = 1;
-const MODEL_VERSION: u32 = 2;
 const ID: u32 = 3;
 const PARAMETERS: u32 = 4;
 const ASKED_OUTPUTS: u32 = 6;
-const RAW_INPUTS: u32 = 7;
-const RAW_OUTPUTS: u32 = 6;
 
 /// Where what is merged stands.
 #[derive(Debug)]
@@ -45,7 +42,7 @@ pub(super) fn read(body: &[u8], key: Key) -> Option<Found> {
             }
             PARAMETERS => own.push(field.clone()),
             ASKED_OUTPUTS if field.wire == Wire::Bytes => outputs.push(field.value.clone()),
-            TENSOR if field.wire == Wire::Bytes => {
+            TENSORS if field.wire == Wire::Bytes => {
                 inputs.push(field.value);
                 continue;
             }
@@ -139,9 +136,9 @@ pub(super) fn split(parts: &[(&[u8], &Places)], rows: &Rows, reply: &Message) ->
     for field in fields(body, &(0..body.len())).map_err(|error| Unsplit::Unreadable(error.to_string()))? {
         match (field.number, field.wire) {
             (ID, _) => {}
-            (TENSOR, Wire::Bytes) => outputs.push(field.value),
+            (TENSORS, Wire::Bytes) => outputs.push(field.value),
             (RAW_OUTPUTS, Wire::Bytes) => raw.push(field.value),
-            (TENSOR | RAW_OUTPUTS, _) => return Err(broken("an output is no message")),
+            (TENSORS | RAW_OUTPUTS, _) => return Err(broken("an output is no message")),
             _ => common.push(field.whole),
         }
     }

@@ -10,13 +10,13 @@ use super::list::{List, Unit};
 use super::proto::{entry, fields, once, sizes};
 use crate::codec::tensor::datatype::Datatype;
 use crate::codec::tensor::v2::BINARY_SIZE;
+use crate::codec::v2::grpc::{CONTENTS, TENSORS};
 use crate::codec::wire::{Part as Field, Wire, put_bytes, put_head, put_tag, put_varint};
 
 const NAME: u32 = 1;
 const DATATYPE: u32 = 2;
 const SHAPE: u32 = 3;
 const PARAMETERS: u32 = 4;
-const CONTENTS: u32 = 5;
 /// In a parameter.
 const INTEGER: u32 = 2;
 
@@ -141,22 +141,19 @@ impl Tensor {
             if self.has_contents {
                 put_head(&mut head, CONTENTS, 0);
             }
-            put_bytes(out, TENSOR, &head);
+            put_bytes(out, TENSORS, &head);
             return;
         };
         let list = lists.first().map(|(_, list)| list.head(number, bytes - list.bytes)).unwrap_or_default();
         put_head(&mut head, CONTENTS, list.len() + bytes);
         head.extend_from_slice(&list);
-        put_head(out, TENSOR, head.len() + bytes);
+        put_head(out, TENSORS, head.len() + bytes);
         out.extend_from_slice(&head);
         for (body, list) in lists {
             list.copy(body, out);
         }
     }
 }
-
-/// Number of inputs in a request, and of outputs in a reply.
-pub(super) const TENSOR: u32 = 5;
 
 fn put_shape(rows: usize, shape: &[usize], out: &mut BytesMut) {
     let mut sizes = BytesMut::new();

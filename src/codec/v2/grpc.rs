@@ -6,14 +6,14 @@ use super::super::error::TensorFault;
 use super::super::wire::{Part, Wire, WireError, parts, put_bytes, put_head, put_tag};
 
 /// Field numbers that requests and replies share.
-const MODEL_NAME: u32 = 1;
-const MODEL_VERSION: u32 = 2;
-const TENSORS: u32 = 5;
+pub(in crate::codec) const MODEL_NAME: u32 = 1;
+pub(in crate::codec) const MODEL_VERSION: u32 = 2;
+pub(in crate::codec) const TENSORS: u32 = 5;
 /// Where each has what the other has not.
-const RAW_INPUTS: u32 = 7;
-const RAW_OUTPUTS: u32 = 6;
+pub(in crate::codec) const RAW_INPUTS: u32 = 7;
+pub(in crate::codec) const RAW_OUTPUTS: u32 = 6;
 /// In a tensor.
-const CONTENTS: u32 = 5;
+pub(in crate::codec) const CONTENTS: u32 = 5;
 
 /// What is wrong with a message, before it is known where it came from.
 #[derive(Debug)]
