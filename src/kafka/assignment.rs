@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::topic_partition_list::TopicPartitionList;
@@ -27,9 +27,10 @@ use crate::events::{Client as Which, Events};
 use crate::record::{Epoch, NextOffset, Partition};
 
 mod commits;
+mod turns;
 
 pub use self::commits::Committer;
-use self::commits::names;
+use self::turns::{Turns, WAIT};
 
 /// One request to the brokers about a position.
 const ASK: Duration = Duration::from_secs(5);
@@ -69,6 +70,7 @@ pub struct Assignment {
     heartbeat: Heartbeat,
     client: OnceLock<Weak<Client>>,
     state: Mutex<State>,
+    turns: Turns,
 }
 
 /// Epochs are unique in the process, over all clients.
@@ -88,7 +90,17 @@ impl Assignment {
         status: Arc<Status>,
         heartbeat: Heartbeat,
     ) -> Self {
-        Self { rules, owners, events, transactor, status, heartbeat, client: OnceLock::new(), state: Mutex::default() }
+        Self {
+            rules,
+            owners,
+            events,
+            transactor,
+            status,
+            heartbeat,
+            client: OnceLock::new(),
+            state: Mutex::default(),
+            turns: Turns::default(),
+        }
     }
 
     /// Tells the context its client, which only exists after it.
@@ -245,6 +257,8 @@ impl Assignment {
                 transactor.settle(&held, SETTLE, &self.heartbeat);
             }
         }
+        // A commit under way knows less: the last one comes after it.
+        let turn = if lost { None } else { self.turns.take(WAIT, || self.heartbeat.beat()) };
         let fence = self.transactor.as_ref().map(|transactor| transactor.fence());
         let mut finished = Vec::new();
         let mut state = self.state();
@@ -262,11 +276,8 @@ impl Assignment {
         drop(fence);
         if let Some(transactor) = &self.transactor {
             transactor.gone(&held);
-        } else if !finished.is_empty() {
-            match self.list(&finished).and_then(|list| client.commit(&list, CommitMode::Sync)) {
-                Ok(()) => self.events.committed(&finished),
-                Err(error) => self.events.commit_failed(&names(&finished), &error),
-            }
+        } else {
+            self.commit_last(client, &finished, turn);
         }
         self.status.joined(left);
         let held: Vec<Partition> = held.into_iter().map(|(partition, _)| partition).collect();

@@ -190,7 +190,7 @@ impl Running {
                 next_commit = Instant::now() + commit_interval;
                 self.client.context().ask_ends(&self.client);
                 if let Some(committer) = &self.committer {
-                    committer.commit(self.client.context());
+                    committer.commit();
                 }
             }
         }

@@ -7,45 +7,46 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::turns::{Turn, WAIT};
 use super::{Assignment, Client};
 use crate::record::{NextOffset, Partition};
 
 /// Commits on a thread of its own: the client library tells the end of a commit only to one who waits for it, and whoever
 /// waits cannot answer rebalances.
 pub struct Committer {
-    due: SyncSender<Vec<(Partition, NextOffset)>>,
+    nudge: SyncSender<()>,
 }
 
 impl Committer {
     /// Starts the thread; it ends when this is dropped, after the commit it is waiting for.
     pub fn start(client: Arc<Client>) -> std::io::Result<Self> {
-        let (due, asked) = sync_channel::<Vec<(Partition, NextOffset)>>(0);
+        let (nudge, nudged) = sync_channel(0);
         let run = move || {
-            for positions in asked {
-                let context = client.context();
-                let list = context.list(&positions);
-                let result = list.and_then(|list| client.commit(&list, CommitMode::Sync));
-                context.answered(result, positions);
+            for () in nudged {
+                client.context().commit_due(&client);
             }
         };
         std::thread::Builder::new().name("kafka-committer".into()).spawn(run)?;
-        Ok(Self { due })
+        Ok(Self { nudge })
     }
 
     /// Commits what owners have finished since, unless the last commit is not answered yet.
-    pub fn commit(&self, context: &Assignment) {
-        let due = context.due();
-        if !due.is_empty() {
-            // Busy: the next time finds what is due then.
-            self.due.try_send(due).ok();
-        }
+    pub fn commit(&self) {
+        // Busy: the next time finds what is due then.
+        self.nudge.try_send(()).ok();
     }
 }
 
 impl Assignment {
-    /// Positions that owners have finished and that the brokers have not confirmed.
-    fn due(&self) -> Vec<(Partition, NextOffset)> {
-        self.state().holdings.due()
+    /// Commits what owners have finished and the brokers have not confirmed. What is due is looked up in one's turn: what was
+    /// looked up before may have gone to another member since, or be less than what is committed by now.
+    fn commit_due(&self, client: &Client) {
+        let Some(_turn) = self.turns.take(WAIT, || {}) else { return };
+        let due = self.state().holdings.due();
+        if !due.is_empty() {
+            let result = self.list(&due).and_then(|list| client.commit(&list, CommitMode::Sync));
+            self.answered(result, due);
+        }
     }
 
     /// Tells owners that are idle at the end of the log how far it reaches past control records.
@@ -60,6 +61,21 @@ impl Assignment {
             if let Some(position) = position.filter(|position| *position >= 0) {
                 self.owners.position(partition, epoch, NextOffset(position));
             }
+        }
+    }
+
+    /// Commits what was finished of partitions that are given back.
+    pub(super) fn commit_last(&self, client: &Client, finished: &[(Partition, NextOffset)], turn: Option<Turn<'_>>) {
+        if finished.is_empty() {
+            return;
+        }
+        if turn.is_none() {
+            let why = "a commit before it is not answered";
+            return self.events.commit_failed(&names(finished), &why);
+        }
+        match self.list(finished).and_then(|list| client.commit(&list, CommitMode::Sync)) {
+            Ok(()) => self.events.committed(finished),
+            Err(error) => self.events.commit_failed(&names(finished), &error),
         }
     }
 
@@ -81,6 +97,6 @@ impl Assignment {
     }
 }
 
-pub(super) fn names(positions: &[(Partition, NextOffset)]) -> Vec<Partition> {
+fn names(positions: &[(Partition, NextOffset)]) -> Vec<Partition> {
     positions.iter().map(|(partition, _)| *partition).collect()
 }
