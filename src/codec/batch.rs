@@ -10,7 +10,9 @@ mod members;
 mod proto;
 mod rows;
 mod splice;
+mod tensorflow_grpc;
 mod tensorflow_rest;
+mod tensorflow_tensor;
 mod v2_grpc;
 mod v2_json;
 mod v2_rest;
@@ -19,7 +21,7 @@ mod v2_tensor;
 
 use std::sync::Arc;
 
-use millrace_proto::{ProtoName, inference};
+use millrace_proto::{ProtoName, inference, tensorflow_serving as serving};
 
 use self::key::Key;
 use self::rows::Rows;
@@ -55,6 +57,7 @@ pub enum Unsplit {
 /// Where in a request's bytes is what merging needs.
 #[derive(Debug)]
 enum Places {
+    TensorflowGrpc(tensorflow_grpc::Places),
     TensorflowRest(tensorflow_rest::Places),
     V2Grpc(v2_grpc::Places),
     V2Rest(v2_rest::Places),
@@ -89,6 +92,9 @@ impl Part {
         let found = match (protocol, &message.form) {
             (Protocol::Tensorflow, Form::Json { content_type }) => {
                 tensorflow_rest::read(body, Key::new(0).optional(content_type.as_deref()))
+            }
+            (Protocol::Tensorflow, Form::Proto(serving::PredictRequest::PROTO_NAME)) => {
+                tensorflow_grpc::read(body, Key::new(4))
             }
             (Protocol::V2, Form::Json { content_type }) => {
                 v2_rest::read(body, body.len(), Key::new(2).optional(content_type.as_deref()))
@@ -127,6 +133,7 @@ pub fn merge(parts: &[Part]) -> Message {
     let rows = Rows::of(parts).sum();
     let body = match &*first.places {
         Places::TensorflowRest(_) => tensorflow_rest::merge(&alike!(parts, TensorflowRest)).into(),
+        Places::TensorflowGrpc(_) => tensorflow_grpc::merge(&alike!(parts, TensorflowGrpc), rows).freeze(),
         Places::V2Grpc(_) => v2_grpc::merge(&alike!(parts, V2Grpc), rows).freeze(),
         Places::V2Rest(_) => {
             let (body, json) = v2_rest::merge(&alike!(parts, V2Rest), rows);
@@ -146,6 +153,9 @@ pub fn split(parts: &[Part], reply: &Message) -> Result<Vec<Message>, Unsplit> {
     let rows = Rows::of(parts);
     match (&*first.places, &reply.form) {
         (Places::TensorflowRest(_), Form::Json { .. }) => tensorflow_rest::split(&rows, reply),
+        (Places::TensorflowGrpc(_), Form::Proto(serving::PredictResponse::PROTO_NAME)) => {
+            tensorflow_grpc::split(&rows, reply)
+        }
         (Places::V2Grpc(_), Form::Proto(inference::ModelInferResponse::PROTO_NAME)) => {
             v2_grpc::split(&alike!(parts, V2Grpc), &rows, reply)
         }

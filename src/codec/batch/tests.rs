@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+mod tensorflow_grpc;
 mod tensorflow_rest;
 mod v2_grpc;
 mod v2_rest;
