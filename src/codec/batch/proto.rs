@@ -5,7 +5,7 @@ use std::ops::Range;
 use bytes::BytesMut;
 
 use super::key::Key;
-use crate::codec::wire::{Part as Field, Wire, WireError, parts, varint};
+use crate::codec::wire::{Part as Field, Wire, WireError, parts, put_bytes, put_varint, varint};
 
 /// The fields of the message that stands in this place.
 pub(super) fn fields(body: &[u8], place: &Range<usize>) -> Result<Vec<Field>, WireError> {
@@ -88,4 +88,13 @@ pub(super) fn sizes(body: &[u8], field: &Field, into: &mut Vec<usize>) -> Option
         rest = rest.get(length..)?;
     }
     Some(())
+}
+
+/// Appends a field with the sizes of a shape, the first of them another.
+pub(super) fn put_sizes(number: u32, rows: usize, shape: &[usize], out: &mut BytesMut) {
+    let mut sizes = BytesMut::new();
+    for size in std::iter::once(&rows).chain(shape.iter().skip(1)) {
+        put_varint(&mut sizes, *size as u64);
+    }
+    put_bytes(out, number, &sizes);
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+mod seldon_grpc;
+mod seldon_rest;
 mod tensorflow_grpc;
 mod tensorflow_rest;
 mod v2_grpc;

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::control::is_of_one;
 use super::key::Key;
 use super::list::{List, Unit};
-use super::proto::{copy, entry, fields, map, once, sizes};
+use super::proto::{copy, entry, fields, map, once, put_sizes, sizes};
 use crate::codec::tensor::datatype::Datatype;
 use crate::codec::tensor::v2::BINARY_SIZE;
 use crate::codec::v2::grpc::{CONTENTS, TENSORS};
@@ -134,7 +134,7 @@ impl Tensor {
         if self.sized {
             put_size(bytes, &mut head);
         }
-        put_shape(rows, &self.shape, &mut head);
+        put_sizes(SHAPE, rows, &self.shape, &mut head);
         let Some(number) = self.data.typed else {
             if self.has_contents {
                 put_head(&mut head, CONTENTS, 0);
@@ -151,14 +151,6 @@ impl Tensor {
             list.copy(body, out);
         }
     }
-}
-
-fn put_shape(rows: usize, shape: &[usize], out: &mut BytesMut) {
-    let mut sizes = BytesMut::new();
-    for size in std::iter::once(&rows).chain(shape.iter().skip(1)) {
-        put_varint(&mut sizes, *size as u64);
-    }
-    put_bytes(out, SHAPE, &sizes);
 }
 
 /// The parameter that says how many bytes the raw data has.
