@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+mod golden;
 mod seldon_grpc;
 mod seldon_rest;
 mod tensorflow_grpc;

@@ -247,15 +247,17 @@ fn what_is_more_or_other_than_rows_goes_alone() {
     assert!(with(b"", b"\x1a\x00") && with(b"\x2a\x00", b""), "unknown fields");
     assert!(with(b"\x12\x00", b"") && with(b"\x1a\x00", b""), "two tensors, and a list besides");
     assert!(with(b"", b"\x0a\x01\x02") && with(b"", b"\x12\x01\0"), "values that the shape has no place for");
-    // A value that is two.
-    let list = |value: &[u8]| {
-        let row = [b"\x0a", &[value.len() as u8][..], value].concat();
+    // A value that is two, and a row with something else in it.
+    let list = |value: &[u8], in_row: &[u8]| {
+        let row = [b"\x0a", &[value.len() as u8][..], value, in_row].concat();
         let row = [b"\x32", &[row.len() as u8][..], &row].concat();
         let list = [b"\x0a", &[row.len() as u8][..], &row].concat();
         let data = [b"\x1a", &[list.len() as u8][..], &list].concat();
         of(SELDON, &bytes([b"\x1a", &[data.len() as u8][..], &data].concat())).is_none()
     };
-    assert!(!list(b"\x20\x01") && list(b"\x20\x01\x20\x01") && list(b"") && list(b"\x38\x01"));
+    assert!(!list(b"\x20\x01", b"") && !list(b"\x20\x01", b"\x0a\x02\x20\x01"));
+    assert!(list(b"\x20\x01\x20\x01", b"") && list(b"", b"") && list(b"\x38\x01", b""));
+    assert!(list(b"\x20\x01", b"\x12\x02\x20\x01"));
     for name in ["seldon.protos.SeldonMessageList", "seldon.protos.Feedback"] {
         assert!(of(SELDON, &Message::proto(name, body.clone())).is_none());
     }

@@ -100,5 +100,8 @@ fn a_reply_that_says_it_failed_is_not_split() {
     let failed = message(&SeldonMessage { status, ..SeldonMessage::default() });
     assert_eq!(split(&parts, &failed), Err(Unsplit::Failed), "without data");
     assert_eq!(split(&parts[..1], &failed), Ok(vec![failed]));
-    assert_eq!(split(&parts, &bytes(&b"\x0a\x02\x0d\x00"[..])), Err(Unsplit::Failed), "a broken status");
+    // One that is cut, a code that is text, and one that is there twice.
+    for broken in [&b"\x0a\x02\x0d\x00"[..], b"\x0a\x02\x0a\x00", b"\x0a\x04\x08\x00\x08\x00"] {
+        assert_eq!(split(&parts, &bytes(broken)), Err(Unsplit::Failed), "{broken:?}");
+    }
 }
