@@ -54,15 +54,13 @@ pub(super) fn read(body: &[u8], key: Key) -> Option<Found> {
         return None;
     }
     key = key.each(data.names.iter(), |key, name| key.bytes(body.get(name.clone()).unwrap_or_default()));
-    let (shape, classes) = match &data.ndarray {
-        Some(list) => {
-            let (shape, classes) = grid(body, list)?;
-            (shape, classes.code())
-        }
-        None => {
-            rows(&data.shape, data.list.len)?;
-            (data.shape.clone(), 0)
-        }
+    // A list has a class at least, so that no tensor has its key.
+    let (shape, classes) = if let Some(list) = &data.ndarray {
+        let (shape, classes) = grid(body, list)?;
+        (shape, classes.code())
+    } else {
+        rows(&data.shape, data.list.len)?;
+        (data.shape.clone(), 0)
     };
     // Nothing tells a list of rows from a row.
     if shape.len() < 2 {

@@ -1,5 +1,7 @@
 //! Replies that are a `SeldonMessage`: each request gets its rows and its own id.
 
+use std::ops::{Range, RangeInclusive};
+
 use bytes::BytesMut;
 
 use super::Unsplit;
@@ -13,7 +15,7 @@ use crate::record::Message;
 
 const STATUS: u32 = 1;
 /// Bytes, text, JSON and anything: what stands in the place of data.
-const OTHERS: std::ops::RangeInclusive<u32> = 4..=7;
+const OTHERS: RangeInclusive<u32> = 4..=7;
 
 pub(super) fn split(parts: &[(&[u8], &Places)], rows: &Rows, reply: &Message) -> Result<Vec<Message>, Unsplit> {
     let body = &reply.body[..];
@@ -40,7 +42,7 @@ pub(super) fn split(parts: &[(&[u8], &Places)], rows: &Rows, reply: &Message) ->
         let cut = data.list.cut(body, rows.elements(&data.shape)?);
         cut.ok_or_else(|| broken("its tensor has other values than its shape says"))?
     };
-    let about = body.len() / parts.len() + common.iter().map(std::ops::Range::len).sum::<usize>();
+    let about = body.len() / parts.len() + common.iter().map(Range::len).sum::<usize>();
     let mut replies = Vec::with_capacity(parts.len());
     for (((request, places), list), rows) in parts.iter().zip(&lists).zip(rows.each()) {
         let mut own = BytesMut::with_capacity(about);

@@ -34,7 +34,9 @@ struct Shape {
 pub(super) fn read(body: &[u8], key: Key) -> Option<Found> {
     let tape = Tape::parse(body).ok()?;
     let [meta, data] = known(tape.root(), ["meta", "data"])?;
-    let (key, puid, without_puid) = read_meta(key, meta)?;
+    let key = read_meta(key, meta)?;
+    let puid = meta.and_then(|meta| meta.get("puid")).map(Value::span);
+    let without_puid = meta.and_then(|meta| removal(meta, "puid"));
     let [names, ndarray, tensor] = known(data?, ["names", "ndarray", "tensor"])?;
     let key = key.optional(names.map(|names| names.raw().as_bytes()));
     let mut classes = Classes::default();
@@ -70,17 +72,15 @@ pub(super) fn read(body: &[u8], key: Key) -> Option<Found> {
     Some(Found { key, rows, places })
 }
 
-/// Adds the metadata but for the id, and gives the id and the member that it is.
-fn read_meta(key: Key, meta: Option<Value<'_>>) -> Option<(Key, Option<Range<usize>>, Option<Range<usize>>)> {
-    let Some(meta) = meta else { return Some((key.number(0), None, None)) };
+/// Adds the metadata but for the id, which is text or null.
+fn read_meta(key: Key, meta: Option<Value<'_>>) -> Option<Key> {
+    let Some(meta) = meta else { return Some(key.number(0)) };
     let [puid, tags, routing, paths, metrics] = known(meta, ["puid", "tags", "routing", "requestPath", "metrics"])?;
     if puid.is_some_and(|puid| !matches!(puid.kind(), Kind::Text | Kind::Null)) {
         return None;
     }
     let key = [tags, routing, paths].into_iter().try_fold(key.number(1), |key, part| map(key, part, |_| Some(true)))?;
-    let key = key.optional(metrics.map(|metrics| metrics.raw().as_bytes()));
-    let place = puid.filter(|puid| puid.kind() == Kind::Text).map(Value::span);
-    Some((key, place, removal(meta, "puid")))
+    Some(key.optional(metrics.map(|metrics| metrics.raw().as_bytes())))
 }
 
 pub(super) fn merge(parts: &[(&[u8], &Places)], rows: usize) -> Vec<u8> {
@@ -98,7 +98,9 @@ pub(super) fn merge(parts: &[(&[u8], &Places)], rows: usize) -> Vec<u8> {
     let mut merged = Splice::of(first, parts.iter().map(|(body, _)| body.len()).sum());
     for (place, texts) in edits {
         let out = merged.at(&place);
-        texts.iter().for_each(|text| out.extend_from_slice(text));
+        for text in texts {
+            out.extend_from_slice(text);
+        }
     }
     merged.done()
 }

@@ -1,6 +1,6 @@
 //! A tensor of TensorFlow over gRPC with its name, of a request or of a reply, and one with other rows in its place.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use bytes::BytesMut;
 
@@ -15,8 +15,8 @@ const DTYPE: u32 = 1;
 const SHAPE: u32 = 2;
 const VERSION: u32 = 3;
 const CONTENT: u32 = 4;
-/// The last one with elements; those from the content to it have such.
-const LAST_LIST: u32 = 18;
+/// Those with lists of elements.
+const LISTS: RangeInclusive<u32> = 5..=18;
 /// Of `TensorShapeProto` and of a dimension in it.
 const DIM: u32 = 2;
 const UNKNOWN_RANK: u32 = 3;
@@ -93,7 +93,7 @@ impl Tensor {
                     once(&mut content, &field)?;
                     continue;
                 }
-                CONTENT..=LAST_LIST => {
+                number if LISTS.contains(&number) => {
                     elements.push(field);
                     continue;
                 }

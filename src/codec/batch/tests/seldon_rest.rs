@@ -21,6 +21,12 @@ fn raw<'m>(members: &'m Members, name: &str) -> &'m str {
     members.get(name).map_or("null", |value| value.get())
 }
 
+/// The texts of an array's items.
+fn texts_of(array: &str) -> Vec<String> {
+    let items: Vec<Box<RawValue>> = serde_json::from_str(array).unwrap();
+    items.iter().map(|item| item.get().to_owned()).collect()
+}
+
 /// How the stub answers.
 #[derive(Clone, Copy, Debug)]
 enum Style {
@@ -38,33 +44,20 @@ fn model(style: Style, tensor: bool) -> impl Fn(&Message) -> Message {
     move |request| {
         let body = members(std::str::from_utf8(&request.body).unwrap());
         let (data, meta) = (members(raw(&body, "data")), body.get("meta").map(|meta| members(meta.get())));
-        let rows: Vec<String> = match data.get("ndarray") {
-            Some(rows) => serde_json::from_str::<Vec<Box<RawValue>>>(rows.get()).unwrap(),
-            None => {
-                let tensor = members(raw(&data, "tensor"));
-                let shape: Vec<usize> = serde_json::from_str(raw(&tensor, "shape")).unwrap();
-                let values: Vec<Box<RawValue>> = serde_json::from_str(raw(&tensor, "values")).unwrap();
-                assert_eq!(values.len(), shape.iter().product::<usize>());
-                let row = |row: &[Box<RawValue>]| {
-                    RawValue::from_string(format!("[{}]", row.iter().map(|v| v.get()).collect::<Vec<_>>().join(",")))
-                        .unwrap()
-                };
-                values.chunks(values.len() / shape[0]).map(row).collect()
-            }
-        }
-        .iter()
-        .map(|row| row.get().to_owned())
-        .collect();
+        let rows: Vec<String> = if let Some(rows) = data.get("ndarray") {
+            texts_of(rows.get())
+        } else {
+            let tensor = members(raw(&data, "tensor"));
+            let shape: Vec<usize> = serde_json::from_str(raw(&tensor, "shape")).unwrap();
+            let values = texts_of(raw(&tensor, "values"));
+            assert_eq!(values.len(), shape.iter().product::<usize>());
+            values.chunks(values.len() / shape[0]).map(|row| format!("[{}]", row.join(","))).collect()
+        };
         let all = rows.concat();
         // A text is whatever stands between quotes; what is left are numbers and truth values.
         let bare = all.replace("\\\"", "").split('"').step_by(2).collect::<String>();
-        let saw = [
-            bare.contains(['.', 'e'])
-                && !bare.replace("true", "").replace("false", "").is_empty()
-                && bare.replace("true", "").replace("false", "").contains(['.', 'e']),
-            all.contains('"'),
-            bare.contains("true") || bare.contains("false"),
-        ];
+        let numbers = bare.replace("true", "").replace("false", "");
+        let saw = [numbers.contains(['.', 'e']), all.contains('"'), numbers.len() < bare.len()];
         let names = format!("[{},\"saw\"]", serde_json::to_string(raw(&data, "names")).unwrap());
         let answers = rows.iter().map(|row| {
             let spelled = serde_json::to_string(row).unwrap();

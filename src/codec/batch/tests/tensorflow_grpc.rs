@@ -36,9 +36,9 @@ fn message(request: &PredictRequest) -> Message {
     Message::proto(PredictRequest::PROTO_NAME, request.encode_to_vec())
 }
 
-fn shape(sizes: &[i64]) -> Option<TensorShapeProto> {
+fn shape(sizes: &[i64]) -> TensorShapeProto {
     let dim = sizes.iter().map(|size| Dim { size: *size, ..Dim::default() }).collect();
-    Some(TensorShapeProto { dim, ..TensorShapeProto::default() })
+    TensorShapeProto { dim, ..TensorShapeProto::default() }
 }
 
 /// A tensor of numbers that the seed makes, in its content where that can be.
@@ -46,7 +46,7 @@ fn tensor(dtype: DataType, sizes: &[i64], content: bool, seed: i64) -> TensorPro
     let numbers: Vec<i64> = (0..sizes.iter().product()).map(|at| seed * 7 + at).collect();
     let floats = || numbers.iter().map(|n| *n as f32 / 3.0);
     let doubles = || numbers.iter().map(|n| *n as f64 / 3.0);
-    let mut tensor = TensorProto { tensor_shape: shape(sizes), ..TensorProto::default() };
+    let mut tensor = TensorProto { tensor_shape: Some(shape(sizes)), ..TensorProto::default() };
     tensor.set_dtype(dtype);
     let le = |size: usize| numbers.iter().flat_map(move |n| n.to_le_bytes().into_iter().take(size)).collect();
     let mut raw: Vec<u8> = Vec::new();
@@ -78,13 +78,13 @@ fn tensor(dtype: DataType, sizes: &[i64], content: bool, seed: i64) -> TensorPro
     tensor
 }
 
-fn spec(name: &str) -> Option<ModelSpec> {
-    Some(ModelSpec { name: name.to_owned(), ..ModelSpec::default() })
+fn spec(name: &str) -> ModelSpec {
+    ModelSpec { name: name.to_owned(), ..ModelSpec::default() }
 }
 
 fn request(inputs: Vec<(&str, TensorProto)>) -> PredictRequest {
     let inputs = inputs.into_iter().map(|(name, tensor)| (name.to_owned(), tensor)).collect();
-    PredictRequest { model_spec: spec("m"), inputs, ..PredictRequest::default() }
+    PredictRequest { model_spec: Some(spec("m")), inputs, ..PredictRequest::default() }
 }
 
 fn simple(rows: i64, seed: i64) -> PredictRequest {
@@ -214,7 +214,7 @@ fn what_is_no_list_of_rows_goes_alone() {
     assert!(!is_alone(|_| {}));
     assert!(is_alone(|request| request.inputs.clear()));
     for sizes in [vec![], vec![0, 2], vec![2], vec![-2, 2], vec![2, 3], vec![2, -1], vec![i64::MAX, i64::MAX, 4]] {
-        assert!(is_alone_with(|tensor| tensor.tensor_shape = shape(&sizes)), "{sizes:?}");
+        assert!(is_alone_with(|tensor| tensor.tensor_shape = Some(shape(&sizes))), "{sizes:?}");
     }
     assert!(is_alone_with(|tensor| tensor.tensor_shape = None));
     assert!(is_alone_with(|tensor| tensor.tensor_shape.as_mut().unwrap().unknown_rank = true));
@@ -241,7 +241,7 @@ fn what_is_no_list_of_rows_goes_alone() {
     assert!(content(16, &[1.0; 4]), "both encodings");
     assert!(is_alone_with(|tensor| {
         *tensor = TensorProto { tensor_content: vec![1; 2].into(), ..tensor.clone() };
-        (tensor.float_val, tensor.tensor_shape) = (Vec::new(), shape(&[2]));
+        (tensor.float_val, tensor.tensor_shape) = (Vec::new(), Some(shape(&[2])));
         tensor.set_dtype(DataType::DtString);
     }));
 }
@@ -310,11 +310,11 @@ fn what_is_answered_differently_has_another_key() {
         assert_eq!(keys.insert(part.key().to_vec(), what), None, "{what}");
     };
     let input = |dtype: DataType, sizes: &[i64], content: bool| tensor(dtype, sizes, content, 1);
-    let version = |choice| Some(ModelSpec { version_choice: Some(choice), ..spec("m").unwrap() });
+    let version = |choice| Some(ModelSpec { version_choice: Some(choice), ..spec("m") });
     see("plain", &|_| {});
     see("no model", &|request| request.model_spec = None);
-    see("another model", &|request| request.model_spec = spec("n"));
-    see("an empty model", &|request| request.model_spec = spec(""));
+    see("another model", &|request| request.model_spec = Some(spec("n")));
+    see("an empty model", &|request| request.model_spec = Some(spec("")));
     see("version", &|request| request.model_spec = version(VersionChoice::Version(0)));
     see("another version", &|request| request.model_spec = version(VersionChoice::Version(1)));
     see("label", &|request| request.model_spec = version(VersionChoice::VersionLabel(String::new())));
@@ -323,7 +323,7 @@ fn what_is_answered_differently_has_another_key() {
     see("two filters", &|request| request.output_filter = vec!["a".to_owned(), "b".to_owned()]);
     see("the other order", &|request| request.output_filter = vec!["b".to_owned(), "a".to_owned()]);
     see("name", &|request| {
-        *request = super::tensorflow_grpc::request(vec![("y", input(DataType::DtFloat, &[2, 2], false))])
+        *request = super::tensorflow_grpc::request(vec![("y", input(DataType::DtFloat, &[2, 2], false))]);
     });
     let mut put = |what, dtype, sizes: &[i64], content| {
         see(what, &|request| request.inputs = [("x".to_owned(), input(dtype, sizes, content))].into());

@@ -30,6 +30,11 @@ fn ids_are_each_records_own() {
         own(2)
     );
     assert_eq!(ids(&|reply| reply.meta = None, b""), [with("a", 0), None, with("c", 0)]);
+    // An id that is written and empty is none.
+    let body = message(&tensor(&[1, 2], 1)).body;
+    let parts: Vec<_> = [1, 2].map(|_| of(SELDON, &bytes([&body[..], b"\x12\x02\x0a\x00"].concat())).unwrap()).into();
+    let replies = split(&parts, &message(&tensor(&[2], 1))).unwrap();
+    assert!(replies.iter().all(|reply| decode(reply).meta.is_none()));
 }
 
 #[test]
@@ -42,6 +47,14 @@ fn what_a_reply_has_beside_its_rows_goes_to_each() {
         let mut own = decode(&own);
         assert_eq!((&own.status, &data(&mut own.clone()).names), (&reply.status, &vec!["a".to_owned()]));
         assert!(matches!(&data(&mut own).data_oneof, Some(Rows::Tensor(tensor)) if tensor.shape[1..] == [1]));
+    }
+    // Fields that nobody knows, in the data and in its tensor.
+    let reply = b"\x1a\x26\x12\x21\x0a\x01\x03\x1a\x02in\x12\x18";
+    let reply = [&reply[..], &[0; 24], b"\x2a\x01d"].concat();
+    for own in split(&parts, &bytes(reply)).unwrap() {
+        assert!(
+            [&b"\x1a\x02in"[..], b"\x2a\x01d"].iter().all(|field| own.body.windows(field.len()).any(|at| at == *field))
+        );
     }
 }
 

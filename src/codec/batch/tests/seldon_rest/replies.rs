@@ -28,7 +28,7 @@ fn a_reply_without_a_row_for_each_is_not_split() {
         assert!(matches!(found, Err(Unsplit::Rows { sent: 3, .. })), "{reply}: {found:?}");
     }
     for reply in [
-        "".to_owned(),
+        String::new(),
         "{\"data\":{\"ndarray\":[1,2,3]}".to_owned(),
         "{\"data\":{},\"data\":{\"ndarray\":[1,2,3]}}".to_owned(),
         "{\"data\":{\"ndarray\":[1,2,3],\"ndarray\":[1,2,3]}}".to_owned(),

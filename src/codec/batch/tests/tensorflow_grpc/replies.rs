@@ -7,7 +7,7 @@ fn a_list_that_leaves_out_repetitions_is_written_out() {
     let parts: Vec<_> = [1, 3, 1].map(|rows| of(TF, &message(&simple(rows, 1))).unwrap()).into();
     let reply = |values: &[f32], sizes: &[i64]| {
         let mut short = tensor(DataType::DtFloat, &[0], false, 0);
-        (short.float_val, short.tensor_shape) = (values.to_vec(), shape(sizes));
+        (short.float_val, short.tensor_shape) = (values.to_vec(), Some(shape(sizes)));
         let reply = PredictResponse { outputs: [("y".to_owned(), short)].into(), ..PredictResponse::default() };
         let replies = split(&parts, &Message::proto(PredictResponse::PROTO_NAME, reply.encode_to_vec()))?;
         Ok::<_, Unsplit>(replies.iter().map(|reply| decode(reply).outputs["y"].float_val.clone()).collect::<Vec<_>>())
@@ -27,7 +27,7 @@ fn a_list_that_leaves_out_repetitions_is_written_out() {
 fn what_a_reply_has_beside_its_rows_goes_to_each() {
     let parts: Vec<_> = [1, 2].map(|rows| of(TF, &message(&simple(rows, 1))).unwrap()).into();
     let mut reply = decode(&model(false)(&merge(&parts)));
-    reply.model_spec = Some(ModelSpec { version_choice: Some(VersionChoice::Version(7)), ..spec("other").unwrap() });
+    reply.model_spec = Some(ModelSpec { version_choice: Some(VersionChoice::Version(7)), ..spec("other") });
     let output = reply.outputs.get_mut("count").unwrap();
     output.version_number = 3;
     output.tensor_shape.as_mut().unwrap().dim[0].name = "batch".to_owned();
@@ -55,7 +55,7 @@ fn a_reply_without_a_row_for_each_is_not_split() {
     // Every output, not only the first.
     for name in ["x itself", "count", "saw"] {
         for sizes in [vec![], vec![1, 6], vec![6], vec![4, 2], vec![0], vec![3, i64::MAX, 2]] {
-            let found = split(&|reply| reply.outputs.get_mut(name).unwrap().tensor_shape = shape(&sizes));
+            let found = split(&|reply| reply.outputs.get_mut(name).unwrap().tensor_shape = Some(shape(&sizes)));
             assert!(matches!(found, Err(Unsplit::Rows { sent: 3, .. })), "{sizes:?}: {found:?}");
         }
     }
@@ -65,8 +65,8 @@ fn a_reply_without_a_row_for_each_is_not_split() {
     assert!(matches!(with(&|tensor| tensor.tensor_shape = None), Err(Unsplit::Rows { .. })));
     assert!(matches!(split(&|reply| reply.outputs.clear()), Err(Unsplit::Rows { .. })));
     for change in [
-        (|tensor: &mut TensorProto| tensor.tensor_shape = shape(&[3, 1])) as fn(&mut TensorProto),
-        |tensor| tensor.tensor_shape = shape(&[3, -2]),
+        (|tensor: &mut TensorProto| tensor.tensor_shape = Some(shape(&[3, 1]))) as fn(&mut TensorProto),
+        |tensor| tensor.tensor_shape = Some(shape(&[3, -2])),
         |tensor| tensor.tensor_content = vec![0; 24].into(),
         |tensor| tensor.int_val.push(1),
         |tensor| tensor.set_dtype(DataType::DtVariant),
