@@ -6,10 +6,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fastrand::Rng;
+use millrace::codec::batch::{self, Part};
 use millrace::codec::{self, average, convert, difference, meta, simple};
 use millrace::config::settings::{Protocol, Transport};
 use millrace::record::{CallKind, Form, Headers, Message};
@@ -101,8 +103,51 @@ fn use_it(protocol: Protocol, transport: Transport, message: &Message) {
     if let Ok(converted) = convert::to(protocol, message, transport) {
         drop(convert::to(protocol, &converted, message.transport()));
     }
+    merge_it(protocol, message);
     let merged = meta::merge(message, &[message]).unwrap_or_else(|_| message.clone());
     drop(meta::with_routing(&merged, &[("node", 1)]));
+}
+
+/// Requests of one row of each kind that are merged, three as the recorded replies have rows, whose reply is to be split.
+static MERGED: LazyLock<Vec<(Protocol, [Part; 3])>> = LazyLock::new(|| {
+    let json = |folder: &'static str, protocol| (format!("tests/vectors/{folder}"), "json", protocol, None);
+    let proto =
+        |folder: &'static str, protocol, name| (format!("proto/tests/vectors/{folder}"), "pb", protocol, Some(name));
+    let kinds = [
+        json("seldon", Protocol::Seldon),
+        json("tensorflow", Protocol::Tensorflow),
+        json("v2", Protocol::V2),
+        proto("seldon", Protocol::Seldon, "seldon.protos.SeldonMessage"),
+        proto("tensorflow", Protocol::Tensorflow, "tensorflow.serving.PredictRequest"),
+        proto("v2", Protocol::V2, "inference.ModelInferRequest"),
+    ];
+    let parts = |(folder, extension, protocol, name): (String, &str, Protocol, Option<&'static str>)| {
+        let body = std::fs::read(root().join(format!("{folder}/batch_a.{extension}"))).expect("the vector is there");
+        let message = match name {
+            Some(name) => Message::proto(name, body),
+            None => Message::json(body),
+        };
+        let part = Part::of(protocol, CallKind::Predict, &message).expect("it is one that can be merged");
+        (protocol, [part.clone(), part.clone(), part])
+    };
+    kinds.map(parts).into()
+});
+
+/// Merges a request with itself, and takes the message for the reply to others.
+fn merge_it(protocol: Protocol, message: &Message) {
+    if let Some(part) = Part::of(protocol, CallKind::Predict, message) {
+        let parts = [part.clone(), part];
+        let merged = batch::merge(&parts);
+        let whole = Part::of(protocol, CallKind::Predict, &merged).expect("what is merged can be merged again");
+        assert_eq!(whole.rows(), 2 * parts[0].rows());
+        drop(batch::split(&parts, &merged));
+        drop(batch::split(&parts, &simple::answer(protocol, &merged)));
+    }
+    for (_, parts) in MERGED.iter().filter(|(known, _)| *known == protocol) {
+        if let Ok(replies) = batch::split(parts, message) {
+            assert_eq!(replies.len(), parts.len());
+        }
+    }
 }
 
 /// Another input, made of one or two known ones.

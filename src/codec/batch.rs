@@ -9,8 +9,18 @@ mod list;
 mod members;
 mod proto;
 mod rows;
+mod seldon_data;
+mod seldon_grpc;
+mod seldon_grpc_reply;
+mod seldon_ndarray;
+mod seldon_rest;
+mod seldon_rest_reply;
+mod seldon_status;
+mod shape;
 mod splice;
+mod tensorflow_grpc;
 mod tensorflow_rest;
+mod tensorflow_tensor;
 mod v2_grpc;
 mod v2_json;
 mod v2_rest;
@@ -19,7 +29,7 @@ mod v2_tensor;
 
 use std::sync::Arc;
 
-use millrace_proto::{ProtoName, inference};
+use millrace_proto::{ProtoName, inference, seldon, tensorflow_serving as serving};
 
 use self::key::Key;
 use self::rows::Rows;
@@ -47,6 +57,9 @@ pub enum Unsplit {
         /// What the reply has.
         found: String,
     },
+    /// It is about the call and not about its rows.
+    #[error("the reply to a merged request says that it failed")]
+    Failed,
     /// It cannot be read.
     #[error("the reply to a merged request cannot be read: {0}")]
     Unreadable(String),
@@ -55,6 +68,9 @@ pub enum Unsplit {
 /// Where in a request's bytes is what merging needs.
 #[derive(Debug)]
 enum Places {
+    SeldonGrpc(seldon_grpc::Places),
+    SeldonRest(seldon_rest::Places),
+    TensorflowGrpc(tensorflow_grpc::Places),
     TensorflowRest(tensorflow_rest::Places),
     V2Grpc(v2_grpc::Places),
     V2Rest(v2_rest::Places),
@@ -87,8 +103,15 @@ impl Part {
         }
         let body = &message.body[..];
         let found = match (protocol, &message.form) {
+            (Protocol::Seldon, Form::Json { content_type }) => {
+                seldon_rest::read(body, Key::new(5).optional(content_type.as_deref()))
+            }
+            (Protocol::Seldon, Form::Proto(seldon::SeldonMessage::PROTO_NAME)) => seldon_grpc::read(body, Key::new(6)),
             (Protocol::Tensorflow, Form::Json { content_type }) => {
                 tensorflow_rest::read(body, Key::new(0).optional(content_type.as_deref()))
+            }
+            (Protocol::Tensorflow, Form::Proto(serving::PredictRequest::PROTO_NAME)) => {
+                tensorflow_grpc::read(body, Key::new(4))
             }
             (Protocol::V2, Form::Json { content_type }) => {
                 v2_rest::read(body, body.len(), Key::new(2).optional(content_type.as_deref()))
@@ -126,7 +149,10 @@ pub fn merge(parts: &[Part]) -> Message {
     }
     let rows = Rows::of(parts).sum();
     let body = match &*first.places {
+        Places::SeldonGrpc(_) => seldon_grpc::merge(&alike!(parts, SeldonGrpc), rows).freeze(),
+        Places::SeldonRest(_) => seldon_rest::merge(&alike!(parts, SeldonRest), rows).into(),
         Places::TensorflowRest(_) => tensorflow_rest::merge(&alike!(parts, TensorflowRest)).into(),
+        Places::TensorflowGrpc(_) => tensorflow_grpc::merge(&alike!(parts, TensorflowGrpc), rows).freeze(),
         Places::V2Grpc(_) => v2_grpc::merge(&alike!(parts, V2Grpc), rows).freeze(),
         Places::V2Rest(_) => {
             let (body, json) = v2_rest::merge(&alike!(parts, V2Rest), rows);
@@ -145,7 +171,16 @@ pub fn split(parts: &[Part], reply: &Message) -> Result<Vec<Message>, Unsplit> {
     let [first, _, ..] = parts else { return Ok(parts.iter().map(|_| reply.clone()).collect()) };
     let rows = Rows::of(parts);
     match (&*first.places, &reply.form) {
+        (Places::SeldonGrpc(_), Form::Proto(seldon::SeldonMessage::PROTO_NAME)) => {
+            seldon_grpc_reply::split(&alike!(parts, SeldonGrpc), &rows, reply)
+        }
+        (Places::SeldonRest(_), Form::Json { .. }) => {
+            seldon_rest_reply::split(&alike!(parts, SeldonRest), &rows, reply)
+        }
         (Places::TensorflowRest(_), Form::Json { .. }) => tensorflow_rest::split(&rows, reply),
+        (Places::TensorflowGrpc(_), Form::Proto(serving::PredictResponse::PROTO_NAME)) => {
+            tensorflow_grpc::split(&rows, reply)
+        }
         (Places::V2Grpc(_), Form::Proto(inference::ModelInferResponse::PROTO_NAME)) => {
             v2_grpc::split(&alike!(parts, V2Grpc), &rows, reply)
         }

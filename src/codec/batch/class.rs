@@ -1,4 +1,4 @@
-//! Classes of the values in a JSON array. Servers make one array of all rows, and its type is that of the widest value in
+//! Classes of the values in an array. Servers make one array of all rows, and its type is that of the widest value in
 //! it: only requests of the same classes are answered together as each is alone.
 
 use crate::codec::json::tape::{Kind, Value};
@@ -14,6 +14,13 @@ const TRUTH: u8 = 8;
 const BASE64: u8 = 16;
 
 impl Classes {
+    /// Of floats only.
+    pub(super) const FLOATS: Self = Self(FLOAT);
+    /// Of texts only.
+    pub(super) const TEXTS: Self = Self(TEXT);
+    /// Of truth values only.
+    pub(super) const TRUTHS: Self = Self(TRUTH);
+
     /// Adds a value's class; nothing for null, other objects, and integers that 64 bits do not hold: their class depends
     /// on their neighbours.
     pub(super) fn add(&mut self, value: Value<'_>) -> Option<()> {

@@ -23,11 +23,18 @@ pub(super) enum Unit {
 #[derive(Clone, Debug)]
 pub(super) struct List {
     unit: Unit,
-    pieces: Vec<Range<usize>>,
+    pieces: Vec<Piece>,
     /// How many elements there are.
     pub(super) len: usize,
     /// Bytes of all pieces.
     pub(super) bytes: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Piece {
+    place: Range<usize>,
+    /// More than once only if it is one element.
+    times: usize,
 }
 
 impl List {
@@ -39,6 +46,7 @@ impl List {
             len += count(unit, inside)?;
             bytes += inside.len();
         }
+        let pieces = pieces.into_iter().map(|place| Piece { place, times: 1 }).collect();
         Some(Self { unit, pieces, len, bytes })
     }
 
@@ -48,8 +56,9 @@ impl List {
             _ if field.number != number => None,
             (Unit::Field, Wire::Bytes) => Some(field.whole.clone()),
             (Unit::Varint, Wire::Bytes | Wire::Varint)
-            | (Unit::Fixed(4), Wire::Bytes | Wire::Fixed32)
-            | (Unit::Fixed(8), Wire::Bytes | Wire::Fixed64) => Some(field.value.clone()),
+            | (Unit::Fixed(_), Wire::Bytes)
+            | (Unit::Fixed(4), Wire::Fixed32)
+            | (Unit::Fixed(8), Wire::Fixed64) => Some(field.value.clone()),
             _ => None,
         };
         Self::of(unit, body, fields.iter().map(piece).collect::<Option<_>>()?)
@@ -73,28 +82,52 @@ impl List {
     /// Shows the bytes of the elements, piece by piece.
     pub(super) fn each(&self, body: &[u8], mut show: impl FnMut(&[u8])) {
         for piece in &self.pieces {
-            show(body.get(piece.clone()).unwrap_or_default());
+            let bytes = body.get(piece.place.clone()).unwrap_or_default();
+            (0..piece.times).for_each(|_| show(bytes));
         }
+    }
+
+    /// This list with its last element again until there are so many; nothing if there is none, or if these are no more
+    /// than `most` bytes.
+    pub(super) fn filled(self, body: &[u8], len: usize, most: usize) -> Option<Self> {
+        let more = len.checked_sub(self.len).filter(|more| *more > 0);
+        let Some(more) = more else { return Some(self) };
+        let ends = self.cut(body, [self.len.checked_sub(1)?, 1].into_iter())?;
+        let last = ends.last()?;
+        let bytes = more.checked_mul(last.bytes).filter(|bytes| *bytes <= most)?;
+        let place = last.pieces.first()?.place.clone();
+        let mut filled = self;
+        filled.pieces.push(Piece { place, times: more });
+        (filled.len, filled.bytes) = (len, filled.bytes + bytes);
+        Some(filled)
     }
 
     /// Lists of so many elements each, if together they are as many as there are.
     pub(super) fn cut(&self, body: &[u8], counts: impl Iterator<Item = usize>) -> Option<Vec<Self>> {
         let mut pieces = self.pieces.iter().cloned();
-        let mut rest = 0..0;
+        let mut rest = Piece { place: 0..0, times: 1 };
         let mut taken = 0;
         let mut lists = Vec::new();
         for count in counts {
             let mut list = Self { unit: self.unit, pieces: Vec::new(), len: count, bytes: 0 };
             let mut wanted = count;
             while wanted > 0 {
-                if rest.is_empty() {
+                if rest.place.is_empty() || rest.times == 0 {
                     rest = pieces.next()?;
                     continue;
                 }
-                let (elements, bytes) = first(self.unit, body.get(rest.clone())?, wanted)?;
-                list.pieces.push(rest.start..rest.start + bytes);
+                if rest.times > 1 {
+                    let taken = Piece { times: rest.times.min(wanted), ..rest.clone() };
+                    list.bytes += taken.times * taken.place.len();
+                    (rest.times, wanted) = (rest.times - taken.times, wanted - taken.times);
+                    list.pieces.push(taken);
+                    continue;
+                }
+                let (elements, bytes) = first(self.unit, body.get(rest.place.clone())?, wanted)?;
+                let start = rest.place.start;
+                rest.place.start += bytes;
+                list.pieces.push(Piece { place: start..rest.place.start, times: 1 });
                 list.bytes += bytes;
-                rest.start += bytes;
                 wanted -= elements;
             }
             taken += count;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::key::Key;
 use crate::codec::json::tape::{Kind, Value};
 
 /// The values of these members, null ones too. Nothing for what is no object, has other members, or one of them twice.
@@ -18,6 +19,28 @@ pub(super) fn known<'t, const N: usize>(object: Value<'t>, names: [&str; N]) -> 
         }
     }
     Some(found)
+}
+
+/// Adds the members of an object in the order of their names. `wanted` says whether one counts, and nothing for one that
+/// must not be there. Nothing too when there is one twice, or no object.
+pub(super) fn map(key: Key, object: Option<Value<'_>>, wanted: impl Fn(&str) -> Option<bool>) -> Option<Key> {
+    let Some(object) = object else { return Some(key.number(0)) };
+    match object.kind() {
+        Kind::Null => return Some(key.number(1)),
+        Kind::Object => {}
+        _ => return None,
+    }
+    let mut read = Vec::new();
+    for (name, value) in object.members() {
+        let name = name.string()?;
+        read.push((wanted(&name)?, name, value.raw()));
+    }
+    read.sort_unstable_by(|(_, left, _), (_, right, _)| left.cmp(right));
+    if read.windows(2).any(|pair| pair[0].1 == pair[1].1) {
+        return None;
+    }
+    read.retain(|(counts, ..)| *counts);
+    Some(key.number(2).each(read.iter(), |key, (_, name, value)| key.bytes(name.as_bytes()).bytes(value.as_bytes())))
 }
 
 /// The only member of this name, null too; an error if there are several.

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 
+mod golden;
+mod seldon_grpc;
+mod seldon_rest;
+mod tensorflow_grpc;
 mod tensorflow_rest;
 mod v2_grpc;
 mod v2_rest;

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 
 use super::key::Key;
 use super::list::List;
-use super::proto::{fields, once};
+use super::proto::{copy, fields, once};
 use super::rows::{Rows, rows};
 use super::v2_tensor::{Tensor, parameters};
 use super::{Found, Unsplit};
@@ -105,9 +105,7 @@ fn asked(key: Key, body: &[u8], output: &Range<usize>) -> Option<Key> {
 pub(super) fn merge(parts: &[(&[u8], &Places)], rows: usize) -> BytesMut {
     let mut merged = BytesMut::with_capacity(parts.iter().map(|(body, _)| body.len()).sum());
     let Some((first, places)) = parts.first() else { return merged };
-    for place in &places.common {
-        merged.extend_from_slice(first.get(place.clone()).unwrap_or_default());
-    }
+    copy(first, &places.common, &mut merged);
     let mut raw = Vec::new();
     for (at, input) in places.inputs.iter().enumerate() {
         let lists = parts.iter().filter_map(|(body, places)| Some((*body, &places.inputs.get(at)?.data.list)));
@@ -156,9 +154,7 @@ pub(super) fn split(parts: &[(&[u8], &Places)], rows: &Rows, reply: &Message) ->
     let mut replies = Vec::with_capacity(parts.len());
     for (at, ((request, places), rows)) in parts.iter().zip(rows.each()).enumerate() {
         let mut own = BytesMut::with_capacity(common_bytes + body.len() / parts.len());
-        for place in &common {
-            own.extend_from_slice(body.get(place.clone()).unwrap_or_default());
-        }
+        copy(body, &common, &mut own);
         if let Some(id) = &places.id {
             put_bytes(&mut own, ID, request.get(id.clone()).unwrap_or_default());
         }

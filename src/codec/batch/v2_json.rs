@@ -1,12 +1,13 @@
-//! What tensors of V2 in JSON have in requests and replies alike: sizes, parameters, data that is nested or flat, and the
-//! places in a text where another number of rows shows.
+//! What tensors of V2 in JSON have in requests and replies alike: parameters, data that is nested or flat, and the places in
+//! a text where another number of rows shows.
 
 use std::ops::Range;
 
 use super::control::is_of_one;
 use super::key::Key;
 use super::list::List;
-use crate::codec::json::tape::{Kind, Value};
+use super::members::map;
+use crate::codec::json::tape::Value;
 
 /// What stands in a place when there are other rows.
 #[derive(Clone, Copy, Debug)]
@@ -41,53 +42,10 @@ impl Slots {
     }
 }
 
-/// Sizes of dimensions; nothing for what is no array of whole numbers.
-pub(super) fn sizes(shape: Value<'_>) -> Option<Vec<usize>> {
-    let size = |size: Value<'_>| match size.kind() {
-        Kind::Number => size.raw().parse().ok(),
-        _ => None,
-    };
-    if shape.kind() == Kind::Array { shape.items().map(size).collect() } else { None }
-}
-
-/// Appends a shape with another first size.
-pub(super) fn put_shape(rows: usize, shape: &[usize], out: &mut Vec<u8>) {
-    out.push(b'[');
-    put_number(rows, out);
-    for size in shape.iter().skip(1) {
-        out.push(b',');
-        put_number(*size, out);
-    }
-    out.push(b']');
-}
-
-pub(super) fn put_number(number: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(number.to_string().as_bytes());
-}
-
 /// Adds parameters in the order of their names, but for one that is left out. Nothing when there is one twice, one that is
 /// about one request, or no object.
 pub(super) fn parameters(key: Key, parameters: Option<Value<'_>>, left_out: &str) -> Option<Key> {
-    let Some(parameters) = parameters else { return Some(key.number(0)) };
-    match parameters.kind() {
-        Kind::Null => return Some(key.number(1)),
-        Kind::Object => {}
-        _ => return None,
-    }
-    let mut read = Vec::new();
-    for (name, value) in parameters.members() {
-        let name = name.string()?;
-        if is_of_one(name.as_bytes()) {
-            return None;
-        }
-        read.push((name, value.raw()));
-    }
-    read.sort_unstable();
-    if read.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-        return None;
-    }
-    read.retain(|(name, _)| name != left_out);
-    Some(key.number(2).each(read.iter(), |key, (name, value)| key.bytes(name.as_bytes()).bytes(value.as_bytes())))
+    map(key, parameters, |name| (!is_of_one(name.as_bytes())).then_some(name != left_out))
 }
 
 /// Appends nested arrays without their brackets. Rows that are not empty have all the commas that a flat list needs.

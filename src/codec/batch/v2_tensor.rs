@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::control::is_of_one;
 use super::key::Key;
 use super::list::{List, Unit};
-use super::proto::{entry, fields, once, sizes};
+use super::proto::{copy, entry, fields, map, once, put_sizes, sizes};
 use crate::codec::tensor::datatype::Datatype;
 use crate::codec::tensor::v2::BINARY_SIZE;
 use crate::codec::v2::grpc::{CONTENTS, TENSORS};
@@ -130,13 +130,11 @@ impl Tensor {
     pub(super) fn put(&self, body: &[u8], rows: usize, lists: &[(&[u8], &List)], out: &mut BytesMut) {
         let bytes = lists.iter().fold(0, |sum: usize, (_, list)| sum.saturating_add(list.bytes));
         let mut head = BytesMut::new();
-        for place in &self.copied {
-            head.extend_from_slice(body.get(place.clone()).unwrap_or_default());
-        }
+        copy(body, &self.copied, &mut head);
         if self.sized {
             put_size(bytes, &mut head);
         }
-        put_shape(rows, &self.shape, &mut head);
+        put_sizes(SHAPE, rows, &self.shape, &mut head);
         let Some(number) = self.data.typed else {
             if self.has_contents {
                 put_head(&mut head, CONTENTS, 0);
@@ -155,14 +153,6 @@ impl Tensor {
     }
 }
 
-fn put_shape(rows: usize, shape: &[usize], out: &mut BytesMut) {
-    let mut sizes = BytesMut::new();
-    for size in std::iter::once(&rows).chain(shape.iter().skip(1)) {
-        put_varint(&mut sizes, *size as u64);
-    }
-    put_bytes(out, SHAPE, &sizes);
-}
-
 /// The parameter that says how many bytes the raw data has.
 fn put_size(bytes: usize, out: &mut BytesMut) {
     let (mut value, mut parameter) = (BytesMut::new(), BytesMut::new());
@@ -175,18 +165,9 @@ fn put_size(bytes: usize, out: &mut BytesMut) {
 
 /// Adds parameters in the order of their names. Nothing if one is there twice, is of one request, or is not known.
 pub(super) fn parameters(key: Key, body: &[u8], entries: &[Field]) -> Option<Key> {
-    let mut read = Vec::new();
-    for field in entries {
-        let (name, value) = entry(body, field)?;
-        let value = value.unwrap_or_default();
-        let known = fields(body, &value).ok()?.iter().all(|field| (1..=5).contains(&field.number));
-        let name = body.get(name)?;
-        if !known || is_of_one(name) {
-            return None;
-        }
-        read.push((name, body.get(value)?));
-    }
-    read.sort_unstable();
-    let twice = read.windows(2).any(|pair| pair[0].0 == pair[1].0);
-    (!twice).then(|| key.each(read.iter(), |key, (name, value)| key.bytes(name).bytes(value)))
+    let known = |value: &Field| {
+        let inside = fields(body, &value.value);
+        value.wire == Wire::Bytes && inside.is_ok_and(|all| all.iter().all(|field| (1..=5).contains(&field.number)))
+    };
+    map(key, body, entries, |name, value| value.is_none_or(known) && !is_of_one(name))
 }

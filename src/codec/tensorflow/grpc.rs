@@ -5,11 +5,11 @@ use bytes::{Bytes, BytesMut};
 use super::super::wire::{WireError, parts, put_bytes, put_head, put_tag};
 
 /// Field numbers of `PredictRequest`.
-const MODEL_SPEC: u32 = 1;
-const INPUTS: u32 = 2;
+pub(in crate::codec) const MODEL_SPEC: u32 = 1;
+pub(in crate::codec) const INPUTS: u32 = 2;
 const REQUEST_FIELDS: std::ops::RangeInclusive<u32> = 1..=7;
 /// Field numbers of `PredictResponse`, where they are the other way round.
-const OUTPUTS: u32 = 1;
+pub(in crate::codec) const OUTPUTS: u32 = 1;
 /// In `ModelSpec`.
 const NAME: u32 = 1;
 
