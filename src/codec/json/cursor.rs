@@ -61,6 +61,20 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The numbers that follow a value of an array, each right behind its comma or a space after that. What else follows is
+    /// not looked at.
+    pub(super) fn further_numbers(&mut self) -> Result<(), SyntaxError> {
+        loop {
+            let skipped = match self.body.get(self.at..) {
+                Some([b',', b'-' | b'0'..=b'9', ..]) => 1,
+                Some([b',', b' ', b'-' | b'0'..=b'9', ..]) => 2,
+                _ => return Ok(()),
+            };
+            self.at += skipped;
+            self.number()?;
+        }
+    }
+
     fn word(&mut self, word: &str) -> Result<(), SyntaxError> {
         let rest = &self.body[self.at..];
         if rest.starts_with(word.as_bytes()) {
@@ -73,6 +87,7 @@ impl<'a> Cursor<'a> {
         Err(self.fault(Fault::Value))
     }
 
+    #[inline]
     fn number(&mut self) -> Result<(), SyntaxError> {
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -103,12 +118,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// One digit or more.
+    #[inline]
     fn digits(&mut self) -> Result<(), SyntaxError> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        if self.at == start { Err(self.fault(Fault::Number)) } else { Ok(()) }
+        let digits = leading_digits(&self.body[self.at..]);
+        self.at += digits;
+        if digits == 0 { Err(self.fault(Fault::Number)) } else { Ok(()) }
     }
 
     /// A string, from its opening quote past its closing one. That it is UTF-8 is known.
@@ -148,10 +162,29 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// A one in each byte of a word.
+const ONES: u64 = u64::MAX / 255;
+/// The highest bit of each byte.
+const TOPS: u64 = ONES << 7;
+
+/// How many digits the bytes begin with. Tensors are digits for the most part, so they are looked at eight at a time.
+#[inline]
+fn leading_digits(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        // 0 to 9 in the bytes that are digits; adding 0x76 sets the highest bit of all others. What is carried on from a byte
+        // that is none changes only those behind it.
+        let values = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'0'));
+        let others = (values.wrapping_add(ONES * 0x76) | values) & TOPS;
+        if others != 0 {
+            return index * 8 + others.trailing_zeros() as usize / 8;
+        }
+    }
+    words.len() * 8 + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
 /// How many bytes, in steps of eight, surely hold no quote, backslash or control character.
 fn plain_prefix(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    const TOPS: u64 = ONES << 7;
     let (words, _) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
@@ -164,4 +197,22 @@ fn plain_prefix(bytes: &[u8]) -> usize {
         }
     }
     words.len() * 8
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn digits_are_counted_as_one_by_one(
+            digits in "[0-9]{0,30}", other in any::<u8>(), rest in prop::collection::vec(any::<u8>(), 0..20),
+        ) {
+            let bytes = [digits.as_bytes(), &[other], &rest].concat();
+            let expected = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            prop_assert_eq!(leading_digits(&bytes), expected);
+        }
+    }
 }

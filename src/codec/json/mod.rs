@@ -153,6 +153,10 @@ fn walk(body: &[u8], mut visit: impl FnMut(Member, bool)) -> Result<Root, Syntax
             }
         } else {
             cursor.scalar()?;
+            // Tensors, for the most part: no need to come by here for each of their numbers.
+            if depth > 1 && objects >> (depth - 1) & 1 == 0 {
+                cursor.further_numbers()?;
+            }
         }
 
         // A value ended here.
