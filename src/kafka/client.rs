@@ -81,7 +81,7 @@ pub fn producer_config(settings: &Settings) -> ClientConfig {
             ("partitioner", "murmur2_random"),
             // Batches cost the broker a tenth of single records. While an acknowledgement takes longer than this, the client
             // library waits for it without sleeping.
-            ("linger.ms", "5"),
+            ("linger.ms", "0.5"),
         ],
     );
     // What is too large is for the topic to say, by its own max.message.bytes. `batch.size` bounds a batch of several.

@@ -251,7 +251,7 @@ impl Worker {
             }
             Ask::Outcome(item) => {
                 let (partition, next, bytes, writes) = (item.partition, item.next, item.bytes(), item.record.is_some());
-                let (epoch, seq) = (item.ticket.epoch, item.ticket.seq);
+                let (epoch, seq) = (item.ticket.owner.epoch, item.ticket.seq);
                 self.step(Event::Outcome { partition, epoch, seq, next, bytes, writes, item });
             }
             Ask::Assigned { partition, epoch, start, commit, marks } => {

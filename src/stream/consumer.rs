@@ -20,7 +20,7 @@ use crate::kafka::dead_letter::Keep;
 use crate::kafka::outcome::Failure;
 use crate::kafka::partition::{Command, Event, Partition as Machine};
 use crate::kafka::permits::Share;
-use crate::kafka::sink::{Settlement, Settlements};
+use crate::kafka::sink::{Owner, Settlement, Settlements};
 use crate::kafka::source::{Assigned, ReadEnd};
 use crate::record::{Epoch, NextOffset, Offset, Partition, Record};
 
@@ -133,12 +133,13 @@ impl ConsumerActor {
         if self.parts.transactor.is_some() {
             machine = machine.transactional();
         }
+        let (epoch, settlements, marks) = (assigned.epoch, self.settlements.clone(), assigned.marks.clone());
         let link = Arc::new(Link {
             partition: self.partition,
-            epoch: assigned.epoch,
+            epoch,
             back: self.back.clone(),
-            settlements: self.settlements.clone(),
-            marks: assigned.marks.clone(),
+            owner: Arc::new(Owner { epoch, settlements, marks: marks.clone() }),
+            marks,
         });
         self.reign = Some(Reign {
             link,

@@ -9,7 +9,7 @@ use crate::kafka::dead_letter::Keep;
 use crate::kafka::holdings::Marks;
 use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::Outcome;
-use crate::kafka::sink::{Letter, Settlements, Ticket};
+use crate::kafka::sink::{Letter, Owner, Ticket};
 use crate::kafka::suspects::Loss;
 use crate::record::{Epoch, Message, Partition, Record};
 
@@ -21,8 +21,8 @@ pub struct Link {
     pub epoch: Epoch,
     /// The owner.
     pub back: Recipient<Back>,
-    /// Where the producer's thread leaves what became of outcomes.
-    pub settlements: Arc<Settlements>,
+    /// The same life, as those see it who write its outcomes.
+    pub owner: Arc<Owner>,
     /// Tells when the life is over.
     pub marks: Arc<Marks>,
 }
@@ -84,8 +84,7 @@ impl Guard {
     /// What goes with the outcome through the client library.
     pub fn ticket(&self, letter: Letter) -> Option<Box<Ticket>> {
         let link = self.link.as_ref()?;
-        let settlements = link.settlements.clone();
-        Some(Box::new(Ticket { settlements, epoch: link.epoch, seq: self.seq, letter, place: 0 }))
+        Some(Box::new(Ticket { owner: link.owner.clone(), seq: self.seq, letter, place: 0, bytes: 0 }))
     }
 
     /// The outcome is with the client library, which tells the rest.

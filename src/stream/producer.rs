@@ -1,6 +1,6 @@
 //! ProducerActor: writes each outcome's record, in the order in which outcomes come.
 //!
-//! It holds an outcome only until the client library has taken it; from then on the library tells the owner. What it holds
+//! It holds an outcome only until the producer client has room for it; from then on its ticket tells the owner. What it holds
 //! when it dies comes back to the owner through the guards.
 
 use std::collections::VecDeque;
@@ -19,12 +19,12 @@ use crate::events::Events;
 use crate::kafka::dead_letter;
 use crate::kafka::outcome::{OutRecord, Outcome, placement};
 use crate::kafka::output::Answers;
-use crate::kafka::sink::{Letter, NotTaken, Settled, Ticket};
+use crate::kafka::sink::{Full, Letter, Settled, Ticket};
 use crate::kafka::transactor::{Outgoing, Transactor};
 use crate::kafka::writer::Writer;
 use crate::record::NextOffset;
 
-/// Before the client library is asked again whether it has room.
+/// Before the producer is asked again whether it has room.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// How many partitions the two topics have, once known.
@@ -59,11 +59,10 @@ pub struct Parts {
     pub events: Events,
 }
 
-/// An outcome that the client library had no room for.
+/// An outcome that the producer had no room for.
 struct Pending {
-    record: OutRecord,
-    /// Absent only while the client library is asked.
-    ticket: Option<Box<Ticket>>,
+    /// Absent only while the sink is asked.
+    outgoing: Option<(OutRecord, Box<Ticket>)>,
     /// The offset after the record's.
     next: NextOffset,
     guard: Guard,
@@ -126,27 +125,15 @@ impl ProducerActor {
             Writer::AtOnce(sink) => sink.clone(),
             Writer::InTransactions(transactor) => return hand_over_first(transactor, &mut self.pending),
         };
-        // It stays in line until it is taken: a panic here must find it.
+        // Its guard stays in line until it is taken: a panic here must find it.
         let Some(first) = self.pending.front_mut() else { return false };
-        let Some(ticket) = first.ticket.take() else { return false };
-        let refused = match sink.send(&first.record, ticket) {
-            Ok(()) => None,
-            Err(NotTaken::Refused(ticket, code)) => Some((ticket, code)),
-            Err(NotTaken::NotNow(ticket, code)) => {
-                self.parts.events.produce_failed(&first.record.topic, &code);
-                first.ticket = Some(ticket);
-                return false;
-            }
-            Err(NotTaken::Full(ticket)) => {
-                first.ticket = Some(ticket);
-                return false;
-            }
-        };
+        let Some((record, ticket)) = first.outgoing.take() else { return false };
+        if let Err(Full(record, ticket)) = sink.send(record, ticket) {
+            first.outgoing = Some((record, ticket));
+            return false;
+        }
         if let Some(first) = self.pending.pop_front() {
             first.guard.enqueued();
-        }
-        if let Some((ticket, code)) = refused {
-            ticket.settle(Settled::Refused(code));
         }
         true
     }
@@ -199,7 +186,8 @@ impl ProducerActor {
 
 /// The first in line waits for its transaction from now on. False if there is none.
 fn hand_over_first(transactor: &Transactor, pending: &mut VecDeque<Pending>) -> bool {
-    let Some(Pending { record, ticket: Some(ticket), next, guard, .. }) = pending.pop_front() else { return false };
+    let Some(Pending { outgoing, next, guard, .. }) = pending.pop_front() else { return false };
+    let Some((record, ticket)) = outgoing else { return false };
     hand_over(transactor, guard, *ticket, next, Some(record));
     true
 }
@@ -267,9 +255,9 @@ impl Receive<Finished> for ProducerActor {
             }
             return;
         };
-        let ticket = finished.guard.ticket(letter);
+        let outgoing = finished.guard.ticket(letter).map(|ticket| (record, ticket));
         let next = finished.record.offset.next();
-        let pending = Pending { record, ticket, next, guard: finished.guard, item, _permit: ctx.take_permit() };
+        let pending = Pending { outgoing, next, guard: finished.guard, item, _permit: ctx.take_permit() };
         self.pending.push_back(pending);
         if crash.is_some() {
             drop(ctx.later(Duration::ZERO, |_, _| game_day::crash(Kind::Producer)));

@@ -17,7 +17,7 @@ use super::targets::{NodeTarget, targets};
 use crate::config::settings::{Delivery, OnFailure, Order, Protocol, Settings, Start, Stream, Transport};
 use crate::events::{Events, NodeLabels, NodeMetrics};
 use crate::graph::Plan;
-use crate::kafka::client::{admin_config, consumer_config, producer_config, transaction_config};
+use crate::kafka::client::{admin_config, consumer_config, producer_bytes, producer_config, transaction_config};
 use crate::kafka::cluster;
 use crate::kafka::consumer::Prepare;
 use crate::kafka::partition::Bounds as WindowBounds;
@@ -168,7 +168,7 @@ impl Setting {
 pub fn writer(settings: &Settings, events: &Events, heartbeat: &Heartbeat) -> Result<Writer, String> {
     let (events, heartbeat) = (events.clone(), heartbeat.clone());
     match settings.delivery {
-        Delivery::AtLeastOnce => Sink::start(producer_config(settings), events, heartbeat)
+        Delivery::AtLeastOnce => Sink::start(producer_config(settings), producer_bytes(settings), events, heartbeat)
             .map(|(sink, _)| Writer::AtOnce(sink))
             .map_err(|error| format!("the producer could not be made: {error}")),
         Delivery::ExactlyOnce => {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use prometheus::Registry;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
@@ -10,6 +11,9 @@ use rdkafka::{Message as _, TopicPartitionList};
 use super::*;
 use crate::config::settings::{Deployment, Limits};
 use crate::events::Metrics;
+use crate::kafka::holdings::Marks;
+use crate::kafka::offsets::Seq;
+use crate::record::{Epoch, Headers, NextOffset};
 
 fn events() -> Events {
     let deployment = Deployment {
@@ -44,25 +48,21 @@ fn what_a_replaced_client_has_not_delivered_goes_before_what_comes_later() {
     config.set("bootstrap.servers", cluster.bootstrap_servers());
     // Long enough for all of the first half to wait in the client that is replaced.
     config.set("linger.ms", "300").set("enable.idempotence", "true");
-    let (sink, thread) = Sink::start(config.clone(), events(), Heartbeat::new()).unwrap();
+    let (sink, thread) = Sink::start(config.clone(), 1 << 20, events(), Heartbeat::new()).unwrap();
     let settlements = Settlements::new(|| {});
+    let marks = Arc::new(Marks::new(NextOffset(0)));
+    let owner = Arc::new(Owner { epoch: Epoch(1), settlements: settlements.clone(), marks });
     for seq in 0..200 {
         if seq == 100 {
             sink.reopen(config.clone());
         }
         let text: Bytes = seq.to_string().into();
         let (key, value) = (Some(Bytes::from_static(b"k")), Some(text));
-        let record = OutRecord { topic: "out".into(), partition: None, key, value, headers: Headers::default() };
-        let mut ticket = Box::new(Ticket {
-            settlements: settlements.clone(),
-            epoch: Epoch(1),
-            seq: Seq(seq),
-            letter: Letter::Answer,
-            place: 0,
-        });
-        while let Err(not_taken) = sink.send(&record, ticket) {
-            let (NotTaken::NotNow(back, _) | NotTaken::Full(back)) = not_taken else { panic!("{not_taken:?}") };
-            ticket = back;
+        let mut record = OutRecord { topic: "out".into(), partition: None, key, value, headers: Headers::default() };
+        let mut ticket =
+            Box::new(Ticket { owner: owner.clone(), seq: Seq(seq), letter: Letter::Answer, place: 0, bytes: 0 });
+        while let Err(Full(record_back, ticket_back)) = sink.send(record, ticket) {
+            (record, ticket) = (record_back, ticket_back);
             std::thread::yield_now();
         }
     }

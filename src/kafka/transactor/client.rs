@@ -177,7 +177,7 @@ impl TransactionClient {
     /// Hands an outcome to the client library. Waits for room in it.
     pub(super) fn send(&self, item: &Outgoing) {
         let (Some(client), Some(record)) = (&self.client, &item.record) else { return };
-        let (partition, epoch, seq) = (item.partition, item.ticket.epoch, item.ticket.seq);
+        let (partition, epoch, seq) = (item.partition, item.ticket.owner.epoch, item.ticket.seq);
         let mut base = base_record(record, Box::new(Tag { partition, epoch, seq }));
         loop {
             let Err((error, back)) = client.send(base) else { return };
