@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use actix::ActorContext as _;
-use futures_util::future::{AbortHandle, Abortable};
+use futures_util::future::{AbortHandle, Abortable, FutureExt as _};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::{
@@ -52,17 +52,20 @@ impl<A: Actor> Ctx<'_, A> {
         T: 'static,
     {
         let item = self.core.notes.at_hand.get();
-        self.push(Kind::Work(item), async move {
-            let value = future.await;
-            Some(Box::new(move |actor: &mut A, ctx: &mut Ctx<'_, A>| then(actor, value, ctx)) as Box<_>)
-        });
+        // An async block would have room for the future twice: as it was given, and as it is awaited.
+        self.push(
+            Kind::Work(item),
+            future.map(move |value| {
+                Some(Box::new(move |actor: &mut A, ctx: &mut Ctx<'_, A>| then(actor, value, ctx)) as Box<_>)
+            }),
+        );
     }
 
     /// Calls `f` once after `delay`, with no item at hand.
     pub fn later(&mut self, delay: Duration, f: impl FnOnce(&mut A, &mut Ctx<'_, A>) + 'static) -> Timer {
         let (handle, registration) = AbortHandle::new_pair();
         let sleep = Abortable::new(tokio::time::sleep(delay), registration);
-        self.push(Kind::Timer, async move { sleep.await.ok().map(|()| Box::new(f) as Box<_>) });
+        self.push(Kind::Timer, sleep.map(move |slept| slept.ok().map(|()| Box::new(f) as Box<_>)));
         Timer(handle)
     }
 

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 
 use super::offsets::Seq;
 use crate::config::settings::Order;
@@ -33,14 +34,14 @@ struct Lane {
 #[derive(Debug)]
 pub struct Lanes {
     order: Order,
-    by_id: HashMap<LaneId, Lane>,
+    by_id: HashMap<LaneId, Lane, RandomState>,
     ready: VecDeque<LaneId>,
 }
 
 impl Lanes {
     /// No records yet.
     pub fn new(order: Order) -> Self {
-        Self { order, by_id: HashMap::new(), ready: VecDeque::new() }
+        Self { order, by_id: HashMap::default(), ready: VecDeque::new() }
     }
 
     /// The lane of a record.

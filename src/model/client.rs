@@ -80,9 +80,10 @@ impl Client {
 
     /// Calls the model. Dropping the call ends it at the server too.
     pub async fn call(&self, request: CallRequest) -> Result<Reply, CallError> {
+        // Kilobytes each: made where they stay, once they are polled.
         match self {
-            Self::Rest(client) => client.call(request).await,
-            Self::Grpc(client) => client.call(request).await,
+            Self::Rest(client) => Box::pin(client.call(request)).await,
+            Self::Grpc(client) => Box::pin(client.call(request)).await,
         }
     }
 

@@ -27,6 +27,8 @@ use crate::record::{Form, Message};
 
 /// Times that a request is sent anew because its connection or its server took no more.
 const AGAIN: u32 = 2;
+/// Heads that are kept: more than a node has methods and deadlines.
+const HEADS: usize = 16;
 
 /// A client of one node's gRPC endpoint. Made and used on one thread.
 pub struct GrpcClient {
@@ -39,6 +41,8 @@ pub struct GrpcClient {
     request_bytes: usize,
     reply_bytes: usize,
     pub(super) probe_timeout: Duration,
+    /// Heads of requests without metadata, by path and deadline: the same call after call.
+    heads: RefCell<Vec<(&'static str, Duration, Request<()>)>>,
 }
 
 impl GrpcClient {
@@ -58,6 +62,7 @@ impl GrpcClient {
             request_bytes: bounds.request_bytes.max(bounds.reply_bytes).min(u32::MAX as usize),
             reply_bytes: bounds.reply_bytes,
             probe_timeout: PROBE_TIMEOUT.min(node.timeout),
+            heads: RefCell::default(),
         })
     }
 
@@ -81,7 +86,7 @@ impl GrpcClient {
             let most = self.request_bytes;
             return Err(CallError::Unsupported(format!("a message of {length} bytes, and at most {most} may be sent")));
         }
-        let metadata = request.headers.metadata().clone();
+        let metadata = request.headers.metadata();
         let body = self.unary(path, metadata, request.message.body, request.timeout, self.reply_bytes).await?;
         Ok(Reply { message: Message::proto(reply, body), elapsed: started.elapsed() })
     }
@@ -90,12 +95,13 @@ impl GrpcClient {
     pub(super) async fn unary(
         &self,
         path: &'static str,
-        metadata: MetadataMap,
+        metadata: &MetadataMap,
         message: Bytes,
         limit: Duration,
         reply_bytes: usize,
     ) -> Result<Bytes, CallError> {
-        let (head, began, course) = (self.head(path, metadata, limit), self.pool.now(), Course::new(limit));
+        let (began, course) = (self.pool.now(), Course::new(limit));
+        let head = || self.head(path, metadata, limit);
         if let Ok(result) = timeout(limit, self.exchange(head, message, reply_bytes, &course)).await {
             return result;
         }
@@ -108,7 +114,7 @@ impl GrpcClient {
 
     async fn exchange(
         &self,
-        head: Request<()>,
+        head: impl Fn() -> Request<()>,
         message: Bytes,
         reply_bytes: usize,
         course: &Course,
@@ -130,7 +136,7 @@ impl GrpcClient {
             if tried.is_empty() {
                 course.unreachable.take();
             }
-            match attempt(&run, head.clone(), message.clone(), reply_bytes).await {
+            match attempt(&run, head(), message.clone(), reply_bytes).await {
                 Err(Fault::NotSent(_) | Fault::Refused(_)) if again < AGAIN => again += 1,
                 Err(Fault::NotSent(error) | Fault::Refused(error) | Fault::Sent(error)) => return Err(error),
                 Ok(message) => return Ok(message),
@@ -138,9 +144,29 @@ impl GrpcClient {
         }
     }
 
-    fn head(&self, path: &'static str, metadata: MetadataMap, limit: Duration) -> Request<()> {
+    fn head(&self, path: &'static str, metadata: &MetadataMap, limit: Duration) -> Request<()> {
+        let mut heads = self.heads.borrow_mut();
+        let known = heads.iter().find(|(of, within, _)| (*of, *within) == (path, limit));
+        let mut head = if let Some((_, _, head)) = known {
+            head.clone()
+        } else {
+            let head = self.plain_head(path, limit);
+            if heads.len() == HEADS {
+                heads.clear();
+            }
+            heads.push((path, limit, head.clone()));
+            head
+        };
+        for (name, value) in metadata.as_ref() {
+            head.headers_mut().append(name, value.clone());
+        }
+        head
+    }
+
+    /// A head without metadata.
+    fn plain_head(&self, path: &'static str, limit: Duration) -> Request<()> {
         // The server is told the deadline, so that it need not go on working for nobody.
-        let mut timed = tonic::Request::from_parts(metadata, tonic::Extensions::default(), ());
+        let mut timed = tonic::Request::new(());
         timed.set_timeout(limit);
         let mut head = Request::new(());
         *head.headers_mut() = timed.into_parts().0.into_headers();

@@ -62,7 +62,7 @@ impl GrpcClient {
         request: &impl Message,
     ) -> Result<Reply, CallError> {
         let request = Bytes::from(request.encode_to_vec());
-        let reply = self.unary(path, MetadataMap::new(), request, self.probe_timeout, PROBE_REPLY).await?;
+        let reply = self.unary(path, &MetadataMap::new(), request, self.probe_timeout, PROBE_REPLY).await?;
         Reply::decode(reply).map_err(|error| CallError::BadReply(error.to_string()))
     }
 }

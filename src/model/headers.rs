@@ -119,7 +119,9 @@ fn append(metadata: &mut MetadataMap, name: &str, value: &[u8]) -> Option<()> {
         metadata.append_bin(key, BinaryMetadataValue::from_bytes(value));
     } else {
         let printable = value.iter().all(|byte| matches!(byte, b' '..=b'~'));
-        let value = printable.then(|| AsciiMetadataValue::try_from(value).ok()).flatten()?;
+        let mut value = printable.then(|| AsciiMetadataValue::try_from(value).ok()).flatten()?;
+        // What one record says is not worth a place in the connection's table of headers, where it may be secret besides.
+        value.set_sensitive(true);
         metadata.append(AsciiMetadataKey::from_bytes(name.as_bytes()).ok()?, value);
     }
     Some(())

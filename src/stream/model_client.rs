@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, ItemId, Receive};
+use slab::Slab;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::Code;
@@ -146,7 +147,7 @@ pub struct ModelClientActor {
     parts: Parts,
     client: Option<Rc<Client>>,
     /// Calls that run. Not held by their futures: what a panic says of them is known only after these are gone.
-    running: HashMap<u64, (ItemId, CallGuard)>,
+    running: Slab<(ItemId, CallGuard)>,
     /// The same of calls with several records.
     merged: HashMap<u64, merged::Held>,
     calls: u64,
@@ -155,7 +156,7 @@ pub struct ModelClientActor {
 impl ModelClientActor {
     /// An actor whose client is made when its life starts, on its own thread.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, client: None, running: HashMap::new(), merged: HashMap::new(), calls: 0 }
+        Self { parts, client: None, running: Slab::new(), merged: HashMap::new(), calls: 0 }
     }
 
     fn ended(&self, result: &Result<Reply, CallError>, begun: Instant) {
@@ -208,11 +209,11 @@ impl Actor for ModelClientActor {
         let running = std::mem::take(&mut self.running);
         let merged = std::mem::take(&mut self.merged);
         let items = merged.values().flat_map(|held| held.items.iter().copied());
-        let blame = Blame::new(why, running.values().map(|(item, _)| *item).chain(items));
+        let blame = Blame::new(why, running.iter().map(|(_, (item, _))| *item).chain(items));
         for held in merged.into_values() {
             held.lost(&blame);
         }
-        for (item, guard) in running.into_values() {
+        for (_, (item, guard)) in running {
             guard.lost(blame.loss(item));
         }
     }
@@ -234,9 +235,7 @@ impl Receive<Call> for ModelClientActor {
         // The place in the mailbox is held for the whole call: it is the bound of calls that run.
         let place = ctx.take_permit();
         let (request, stopped) = (call.request, call.stopped);
-        self.calls += 1;
-        let number = self.calls;
-        self.running.insert(number, (call.item, call.guard));
+        let number = self.running.insert((call.item, call.guard));
         match call.crash {
             None => {}
             Some(Manner::AtHand) => game_day::crash(Kind::Model),
@@ -258,7 +257,7 @@ impl Receive<Call> for ModelClientActor {
             },
             move |actor, (result, place), _| {
                 drop(place);
-                let Some((_, guard)) = actor.running.remove(&number) else { return };
+                let Some((_, guard)) = actor.running.try_remove(number) else { return };
                 let Some(result) = result else { return guard.disarm() };
                 actor.ended(&result, begun);
                 guard.done(result);

@@ -11,6 +11,7 @@ use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, Receive};
 use tokio::time::Instant;
 
 use self::flight::{Flight, Owner, Right};
+use self::flights::Flights;
 use super::blame::Blame;
 use super::endpoint::{Endpoint, EndpointParts, Failed};
 use super::game_day::{self, GameDay, Kind, Manner};
@@ -29,6 +30,7 @@ use crate::model::headers::call_headers;
 
 mod calls;
 mod flight;
+mod flights;
 mod merged;
 mod outcome;
 mod shadow;
@@ -62,13 +64,13 @@ pub struct RequestRouterActor {
     parts: Parts,
     address: ActorRef<Self>,
     endpoints: Vec<Endpoint>,
-    flights: HashMap<u64, Flight>,
+    flights: Flights<Flight>,
     /// Calls with several requests that run, by their numbers.
     merged: HashMap<u64, merged::Running>,
+    /// Of those, so far: counts on over lives, so that a late result meets no other call.
+    next_merged: u64,
     /// A request that has come and is no flight yet: kept here, so that a panic meanwhile does not take it along.
     taken: Option<Request>,
-    /// Counts on over lives, so that a late result of an earlier life meets no request.
-    next_flight: u64,
     /// Flights for comparison only among them.
     shadows: usize,
     /// Requests whose outcome the producer had no place for.
@@ -86,10 +88,10 @@ impl RequestRouterActor {
             parts,
             address,
             endpoints,
-            flights: HashMap::new(),
+            flights: Flights::default(),
             merged: HashMap::new(),
+            next_merged: 0,
             taken: None,
-            next_flight: 0,
             shadows: 0,
             finished: VecDeque::new(),
             commands: Vec::new(),
@@ -101,17 +103,10 @@ impl RequestRouterActor {
         self.parts.began.elapsed()
     }
 
-    fn take_off(&mut self, flight: Flight) -> u64 {
-        let id = self.next_flight;
-        self.next_flight += 1;
-        self.flights.insert(id, flight);
-        id
-    }
-
     /// Tells the journey what happened and carries out what it decides. `failure` is what a failed call said.
     fn step(&mut self, id: u64, event: Event<'_>, failure: Option<(Target, &CallError)>, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(id) else { return };
         let item = flight.item;
         // Carrying out a command may take a step of another request.
         let mut commands = std::mem::take(&mut self.commands);
@@ -127,7 +122,7 @@ impl RequestRouterActor {
         match command {
             Command::Call(node, target) => self.wait(id, node, target, ctx),
             Command::CallAfter(node, target, wait) => {
-                if let Some((flight, (failed, error))) = self.flights.get(&id).zip(failure) {
+                if let Some((flight, (failed, error))) = self.flights.get(id).zip(failure) {
                     let attempt = flight.journey.failed_attempts(node);
                     self.parts.events.retry(&self.endpoints[failed.0].parts.metrics, attempt, wait, error);
                 }
@@ -143,7 +138,7 @@ impl RequestRouterActor {
 
     fn called(&mut self, called: Called, ctx: &mut Ctx<'_, Self>) {
         let id = called.id.flight;
-        let Some(flight) = self.flights.get_mut(&id) else {
+        let Some(flight) = self.flights.get_mut(id) else {
             return self.parts.events.late_results_dropped.inc();
         };
         let Some(running) = flight.ended(called.id.call) else {
@@ -157,7 +152,7 @@ impl RequestRouterActor {
 
     /// The call of one request to a node has ended.
     fn ended(&mut self, id: u64, node: NodeId, (target, ticket): (Target, Ticket), end: End, ctx: &mut Ctx<'_, Self>) {
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(id) else { return };
         let current = flight.is_current();
         let (now, endpoint) = (self.parts.began.elapsed(), &mut self.endpoints[target.0]);
         match end {
@@ -236,12 +231,12 @@ impl Actor for RequestRouterActor {
         self.planned = false;
         self.shadows = 0;
         self.commands.clear();
-        let (flights, finished) = (std::mem::take(&mut self.flights), std::mem::take(&mut self.finished));
+        let (flights, finished) = (self.flights.take_all(), std::mem::take(&mut self.finished));
         let taken = self.taken.take();
         let outside = finished.iter().map(|it| &it.record).chain(taken.iter().map(|it| &it.record));
-        let held = flights.values().map(|flight| flight.item).chain(outside.map(|record| item(record)));
+        let held = flights.iter().map(|flight| flight.item).chain(outside.map(|record| item(record)));
         let blame = Blame::new(why, held);
-        for flight in flights.into_values() {
+        for flight in flights {
             let loss = blame.loss(flight.item);
             flight.lost(loss);
         }
@@ -283,7 +278,7 @@ impl Receive<Request> for RequestRouterActor {
         let Some(request) = self.taken.take() else { return };
         let mut flight = Flight::new(Owner::Record(request), journey, headers, item, ctx.take_permit());
         flight.crash = of_client;
-        let id = self.take_off(flight);
+        let id = self.flights.insert(flight);
         match crash {
             None => self.step(id, Event::Begin(message), None, ctx),
             Some(Manner::AtHand) => game_day::crash(Kind::Router),

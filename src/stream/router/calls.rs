@@ -30,7 +30,7 @@ impl RequestRouterActor {
     pub(super) fn wait(&mut self, id: u64, node: NodeId, target: Target, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
         // Nothing is paid for waiting.
-        if let Some(flight) = self.flights.get_mut(&id)
+        if let Some(flight) = self.flights.get_mut(id)
             && flight.journey.waits(node, now)
             && !self.endpoints[target.0].collects(id, node, flight, now)
         {
@@ -60,7 +60,7 @@ impl RequestRouterActor {
     pub(super) fn serve_first(&mut self, target: Target, now: Duration, ctx: &mut Ctx<'_, Self>) -> Served {
         let endpoint = &mut self.endpoints[target.0];
         let Some((id, node)) = endpoint.first() else { return Served::Nobody };
-        let Some(flight) = self.flights.get_mut(&id) else {
+        let Some(flight) = self.flights.get_mut(id) else {
             endpoint.leave();
             return Served::One;
         };
@@ -98,7 +98,7 @@ impl RequestRouterActor {
     /// What was begun at a node is not needed any more: a call that runs is ended, one that waits finds nothing to send.
     pub(super) fn stop(&mut self, id: u64, node: NodeId, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
-        if let Some(running) = self.flights.get_mut(&id).and_then(|flight| flight.stop(node)) {
+        if let Some(running) = self.flights.get_mut(id).and_then(|flight| flight.stop(node)) {
             self.give_back(running, now);
             self.plan(ctx);
         }
@@ -114,7 +114,7 @@ impl RequestRouterActor {
 
     /// Takes a request out, and ends its calls.
     pub(super) fn remove(&mut self, id: u64, ctx: &mut Ctx<'_, Self>) -> Option<Flight> {
-        let mut flight = self.flights.remove(&id)?;
+        let mut flight = self.flights.remove(id)?;
         if matches!(flight.owner, Owner::Shadow(_)) {
             self.shadows -= 1;
         }
@@ -140,7 +140,7 @@ impl RequestRouterActor {
     /// A call was lost with its client, and something speaks against the request: whether it is to run again is its owner's
     /// to say.
     pub(super) fn lost(&mut self, id: u64, loss: Loss, ctx: &mut Ctx<'_, Self>) {
-        match self.flights.get(&id) {
+        match self.flights.get(id) {
             Some(flight) if !flight.is_current() => self.forget(id, ctx),
             Some(flight) if flight.is_record() => {
                 if let Some(flight) = self.remove(id, ctx) {

@@ -57,7 +57,7 @@ impl RequestRouterActor {
         loop {
             let endpoint = &self.endpoints[target.0];
             let Some(batch) = endpoint.batch.as_ref() else { return };
-            let suspect = endpoint.first().and_then(|(id, node)| Some(self.flights.get(&id)?.is_suspect(node)));
+            let suspect = endpoint.first().and_then(|(id, node)| Some(self.flights.get(id)?.is_suspect(node)));
             let merged_first = batch.turn && suspect != Some(true);
             let mut served = Served::Nobody;
             for merged in [merged_first, !merged_first] {
@@ -130,13 +130,13 @@ impl RequestRouterActor {
             self.endpoints[target.0].dropped(ticket, now);
             return Served::Nobody;
         };
-        let number = self.next_flight;
-        self.next_flight += 1;
+        let number = self.next_merged;
+        self.next_merged += 1;
         let (mut members, mut of_first) = (Vec::with_capacity(group.members.len()), None);
         let mut kept = Vec::with_capacity(group.members.len());
         for mut member in group.members {
             let (id, node) = (member.item.flight, member.item.node);
-            let Some(flight) = self.flights.get_mut(&id) else { continue };
+            let Some(flight) = self.flights.get_mut(id) else { continue };
             if !flight.is_current() {
                 self.forget(id, ctx);
                 continue;
@@ -211,7 +211,7 @@ impl RequestRouterActor {
 
     /// Takes a request's call out, if it still waits for it. One whose owner's life is over is forgotten.
     fn still_waits(&mut self, member: &Member, ctx: &mut Ctx<'_, Self>) -> bool {
-        let Some(flight) = self.flights.get_mut(&member.flight) else { return false };
+        let Some(flight) = self.flights.get_mut(member.flight) else { return false };
         let runs = flight.ended(member.call).is_some_and(|running| matches!(running.right, Right::Merged(_)));
         if runs && !flight.is_current() {
             self.forget(member.flight, ctx);
@@ -239,7 +239,7 @@ impl RequestRouterActor {
                 self.group_ended(target, &group, now);
                 for (member, reply) in group.members.iter().map(|member| &member.item).zip(replies) {
                     if self.still_waits(member, ctx) {
-                        if let Some(flight) = self.flights.get_mut(&member.flight) {
+                        if let Some(flight) = self.flights.get_mut(member.flight) {
                             flight.clear(member.node);
                         }
                         self.step(member.flight, Event::Replied(member.node, reply), None, ctx);
@@ -272,7 +272,7 @@ impl RequestRouterActor {
             MergedEnd::Lost(losses) => End::Lost(losses.into_iter().next().unwrap_or(Loss::Innocent)),
         };
         let Some(member) = group.members.into_iter().next().map(|member| member.item) else { return };
-        let flight = self.flights.get_mut(&member.flight);
+        let flight = self.flights.get_mut(member.flight);
         let Some(item) = flight.and_then(|flight| flight.ended(member.call).map(|_| flight.item)) else {
             return self.endpoints[target.0].dropped(ticket, now);
         };
@@ -349,7 +349,7 @@ impl RequestRouterActor {
         left.retain(|member| {
             let (id, node) = (member.item.flight, member.item.node);
             self.still_waits(&member.item, ctx)
-                && self.flights.get_mut(&id).is_some_and(|flight| flight.journey.again(node, now))
+                && self.flights.get_mut(id).is_some_and(|flight| flight.journey.again(node, now))
         });
         let endpoint = &mut self.endpoints[target.0];
         if let Some(batch) = endpoint.batch.as_mut() {

@@ -33,7 +33,7 @@ impl RequestRouterActor {
     pub(super) fn shadow(&mut self, id: u64, node: NodeId, child: NodeId, message: Message, ctx: &mut Ctx<'_, Self>) {
         let now = self.now();
         let name = self.parts.rules.name(child);
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(id) else { return };
         if self.shadows >= self.parts.shadows {
             return self.parts.events.shadow_skipped(name);
         }
@@ -47,7 +47,7 @@ impl RequestRouterActor {
         let pair = Rc::new(RefCell::new(pair));
         flight.pairs.push((node, Rc::clone(&pair)));
         let copy = Flight::new(Owner::Shadow(pair), journey, flight.headers.clone(), flight.item, None);
-        let copy = self.take_off(copy);
+        let copy = self.flights.insert(copy);
         self.shadows += 1;
         ctx.later(self.parts.rules.deadline, move |router, ctx| router.expire(copy, ctx));
         self.step(copy, Event::Begin(message), None, ctx);
@@ -56,7 +56,7 @@ impl RequestRouterActor {
     /// The first child of a node has answered.
     pub(super) fn compare(&mut self, id: u64, node: NodeId, message: Message) {
         let now = self.now();
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(id) else { return };
         for (_, pair) in flight.pairs.extract_if(.., |(of, _)| *of == node) {
             let mut pair = pair.borrow_mut();
             pair.primary = Some((message.clone(), now.saturating_sub(pair.begun)));
@@ -72,7 +72,7 @@ impl RequestRouterActor {
     }
 
     fn expire(&mut self, copy: u64, ctx: &mut Ctx<'_, Self>) {
-        if self.flights.contains_key(&copy) {
+        if self.flights.get(copy).is_some() {
             let failure = Failure::of_record(ErrorClass::Timeout, "no answer within limits.record_deadline");
             self.dead_letter(copy, failure, ctx);
         }
