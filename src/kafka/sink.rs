@@ -192,7 +192,8 @@ impl Sink {
                 return;
             }
             while let Some(first) = going.pop_front() {
-                if let Err(HeldUp(first, code)) = self.hand_over(first) {
+                if let Err(held_up) = self.hand_over(first) {
+                    let HeldUp(first, code) = *held_up;
                     self.context.events.produce_failed(&first.record.topic, &code);
                     going.push_front(first);
                     owner.lane().back(going);
@@ -203,7 +204,7 @@ impl Sink {
     }
 
     /// Hands an outcome to the client library, or settles it if that can never take it.
-    fn hand_over(&self, Handed { record, mut ticket }: Handed) -> Result<(), HeldUp> {
+    fn hand_over(&self, Handed { record, mut ticket }: Handed) -> Result<(), Box<HeldUp>> {
         if ticket.owner.marks.is_over() {
             // Whoever has the partition now answers the record.
             self.context.events.late_results_dropped.inc();
@@ -214,7 +215,7 @@ impl Sink {
         // Held to the end: nothing reaches a client that was replaced meanwhile.
         let client = self.client.read().unwrap_or_else(PoisonError::into_inner);
         if self.replacing.load(SeqCst) || self.context.fatal.load(SeqCst) {
-            return Err(HeldUp(Handed { record, ticket }, RDKafkaErrorCode::Fatal));
+            return Err(Box::new(HeldUp(Handed { record, ticket }, RDKafkaErrorCode::Fatal)));
         }
         ticket.place = self.places.fetch_add(1, SeqCst);
         let Err((error, base)) = client.send(base_record(&record, ticket)) else { return Ok(()) };
@@ -226,7 +227,7 @@ impl Sink {
                 ticket.leave(Settled::Refused(code));
                 Ok(())
             }
-            code => Err(HeldUp(Handed { record, ticket }, code)),
+            code => Err(Box::new(HeldUp(Handed { record, ticket }, code))),
         }
     }
 
