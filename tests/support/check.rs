@@ -89,7 +89,8 @@ pub fn check(sent: &[Sent], output: &[Record], dead: &[Record], expected: Expect
     report
 }
 
-fn compare(request: &Sent, record: &Record, expected: Expected) -> Result<(), String> {
+/// Why a record is not the answer of a request, if so.
+pub fn compare(request: &Sent, record: &Record, expected: Expected) -> Result<(), String> {
     let answer = read_answer(&record.text())?;
     let wanted = expected(request.n);
     if (answer.id.as_str(), answer.key.as_str(), answer.seq) != (&request.id, &request.key, request.seq) {

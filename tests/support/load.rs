@@ -52,6 +52,11 @@ impl Requests {
         (draft, Sent { id, key, seq, n: i, place: Place { partition: -1, offset: -1 } })
     }
 
+    /// Request number `i`, which has no place.
+    pub fn nth(&self, i: u64) -> Sent {
+        self.make(i).1
+    }
+
     /// Writes `count` requests as fast as the broker takes them.
     pub fn send(&self, broker: &Broker, topic: &str, count: u64) -> Vec<Sent> {
         // Only an idempotent producer keeps the order whatever the broker asks it to try again.

@@ -12,6 +12,7 @@ pub mod grpc_server;
 pub mod http_client;
 pub mod http_server;
 pub mod kafka;
+pub mod ledger;
 pub mod load;
 pub mod metrics;
 pub mod models;
