@@ -33,7 +33,10 @@ use self::room::Room;
 use self::ticket::Handed;
 pub use self::ticket::{Letter, Owner, Settled, Settlement, Settlements, Ticket};
 
-const POLL: Duration = Duration::from_millis(100);
+/// The wrapper of the client library spends the last millisecond of each poll on asking for the time.
+const POLL: Duration = Duration::from_millis(500);
+/// The same while something is held up.
+const SHORT: Duration = Duration::from_millis(50);
 const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 
 /// There is no room for an outcome: try again.
@@ -235,7 +238,8 @@ impl Sink {
         while !self.stop.load(SeqCst) {
             self.heartbeat.beat();
             let client = self.client();
-            client.poll(POLL);
+            let held_up = !locked(&self.held_up).is_empty();
+            client.poll(if held_up { SHORT } else { POLL });
             self.context.events.produce_queue.set(i64::try_from(self.unsettled()).unwrap_or(i64::MAX));
             if self.context.fatal.load(SeqCst) {
                 self.replace(&client);
@@ -256,7 +260,7 @@ impl Sink {
                 old.purge(PurgeConfig::default().queue().inflight());
                 while old.in_flight_count() > 0 {
                     self.heartbeat.beat();
-                    old.poll(POLL);
+                    old.poll(SHORT);
                 }
                 self.context.fatal.store(false, SeqCst);
                 self.send_again();
@@ -280,7 +284,7 @@ impl Sink {
                 let Err((error, back)) = client.send(base_record(&record, ticket)) else { break };
                 match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown) {
                     RDKafkaErrorCode::QueueFull => {
-                        client.poll(POLL);
+                        client.poll(SHORT);
                         ticket = back.delivery_opaque;
                     }
                     code => {
