@@ -67,6 +67,12 @@ pub fn consumer_config(settings: &Settings) -> ClientConfig {
 
 /// Settings of the producer.
 pub fn producer_config(settings: &Settings) -> ClientConfig {
+    // What goes together is handed over together, by `sink`: time for all of it to arrive.
+    producer(settings, "0.5")
+}
+
+/// Settings of a producer whose records wait so many milliseconds for others.
+fn producer(settings: &Settings, linger: &str) -> ClientConfig {
     let (kafka, limits) = (&settings.kafka, &settings.limits);
     let mut config = common(settings);
     set(
@@ -79,9 +85,7 @@ pub fn producer_config(settings: &Settings) -> ClientConfig {
             ("message.timeout.ms", "0"),
             // Outputs of a key go where the Java client would put them.
             ("partitioner", "murmur2_random"),
-            // Batches cost the broker a tenth of single records. While an acknowledgement takes longer than this, the client
-            // library waits for it without sleeping.
-            ("linger.ms", "0.5"),
+            ("linger.ms", linger),
         ],
     );
     // What is too large is for the topic to say, by its own max.message.bytes. `batch.size` bounds a batch of several.
@@ -96,7 +100,9 @@ pub fn producer_config(settings: &Settings) -> ClientConfig {
 /// Settings of the producer of transactions.
 pub fn transaction_config(settings: &Settings) -> ClientConfig {
     let (kafka, timeout) = (&settings.kafka, settings.kafka.transaction.timeout.as_millis().to_string());
-    let mut config = producer_config(settings);
+    // Outcomes are handed over as they come. Batches cost the broker a tenth of single records, and while an acknowledgement
+    // takes longer than this, the client library waits for it without sleeping.
+    let mut config = producer(settings, "5");
     config.set("transactional.id", format!("{}.{}", kafka.group_id, kafka.transaction.instance));
     config.set("transaction.timeout.ms", &timeout);
     // What is not delivered by then is not part of the transaction, which is aborted and written again in order.

@@ -44,8 +44,7 @@ impl Assignment {
         let Some(_turn) = self.turns.take(WAIT, || {}) else { return };
         let due = self.state().holdings.due();
         if !due.is_empty() {
-            let result = self.list(&due).and_then(|list| client.commit(&list, CommitMode::Sync));
-            self.answered(result, due);
+            self.answered(self.commit(client, &due), due);
         }
     }
 
@@ -73,10 +72,15 @@ impl Assignment {
             let why = "a commit before it is not answered";
             return self.events.commit_failed(&names(finished), &why);
         }
-        match self.list(finished).and_then(|list| client.commit(&list, CommitMode::Sync)) {
+        match self.commit(client, finished) {
             Ok(()) => self.events.committed(finished),
             Err(error) => self.events.commit_failed(&names(finished), &error),
         }
+    }
+
+    /// Commits, and waits for the answer. Only in one's turn.
+    fn commit(&self, client: &Client, positions: &[(Partition, NextOffset)]) -> KafkaResult<()> {
+        client.commit(&self.list(positions)?, CommitMode::Sync)
     }
 
     pub(super) fn list(&self, positions: &[(Partition, NextOffset)]) -> KafkaResult<TopicPartitionList> {
