@@ -65,6 +65,14 @@ fn properties_pass_through_to_their_client() {
     assert_eq!(consumer_config(&settings).get("session.timeout.ms"), Some("10000"));
     assert_eq!(producer_config(&settings).get("session.timeout.ms"), None);
     assert_eq!(producer_config(&settings).get("linger.ms"), Some("20"));
+    assert_eq!(transaction_config(&settings).get("linger.ms"), Some("20"));
+}
+
+#[test]
+fn only_outcomes_that_come_one_by_one_linger_for_others() {
+    let settings = settings(&[]);
+    assert_eq!(producer_config(&settings).get("linger.ms"), Some("0.5"));
+    assert_eq!(transaction_config(&settings).get("linger.ms"), Some("5"));
 }
 
 #[test]
