@@ -120,6 +120,11 @@ impl<T> Window<T> {
         self.slots.front().map(|slot| slot.read_at)
     }
 
+    /// The oldest unfinished record.
+    pub fn oldest_seq(&self) -> Option<Seq> {
+        self.slots.front().map(|_| Seq(self.first))
+    }
+
     /// What is held for the oldest unfinished record.
     pub fn oldest(&self) -> Option<&T> {
         self.slots.front().and_then(|slot| slot.held.as_ref())

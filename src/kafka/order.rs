@@ -35,13 +35,24 @@ struct Lane {
 pub struct Lanes {
     order: Order,
     by_id: HashMap<LaneId, Lane, RandomState>,
+    turns: Turns,
+}
+
+/// Whose turn it is.
+#[derive(Debug)]
+struct Turns {
     ready: VecDeque<LaneId>,
+    /// A lane need not wait until what it started has left.
+    side_by_side: bool,
+    /// Nothing from here on gets its turn.
+    end: Seq,
 }
 
 impl Lanes {
     /// No records yet.
     pub fn new(order: Order) -> Self {
-        Self { order, by_id: HashMap::default(), ready: VecDeque::new() }
+        let turns = Turns { ready: VecDeque::new(), side_by_side: order == Order::None, end: Seq(u64::MAX) };
+        Self { order, by_id: HashMap::default(), turns }
     }
 
     /// The lane of a record.
@@ -55,37 +66,46 @@ impl Lanes {
 
     /// A record was read: it waits behind those of its lane.
     pub fn push(&mut self, lane: LaneId, seq: Seq) {
-        let unordered = self.order == Order::None;
         let entry = self.by_id.entry(lane.clone()).or_default();
         entry.waiting.push_back(seq);
-        Self::queue(entry, unordered, &mut self.ready, lane);
+        self.turns.queue(entry, lane);
     }
 
     /// A record has to run again: in its lane, before all that were read after it. `left` tells whether [`Lanes::left`] was said of it before.
     pub fn again(&mut self, lane: LaneId, seq: Seq, left: bool) {
-        let unordered = self.order == Order::None;
         let entry = self.by_id.entry(lane.clone()).or_default();
         if !left {
             entry.running = entry.running.saturating_sub(1);
         }
         let place = entry.waiting.partition_point(|other| *other < seq);
         entry.waiting.insert(place, seq);
-        Self::queue(entry, unordered, &mut self.ready, lane);
+        self.turns.queue(entry, lane);
     }
 
     /// The record whose turn it is.
     pub fn peek(&self) -> Option<Seq> {
-        self.ready.front().and_then(|lane| self.by_id.get(lane)).and_then(|lane| lane.waiting.front().copied())
+        self.turns.ready.front().and_then(|lane| self.by_id.get(lane)).and_then(|lane| lane.waiting.front().copied())
+    }
+
+    /// From now on it is only the turn of records before this one.
+    pub fn only_before(&mut self, end: Seq) {
+        self.turns.end = end;
+        let by_id = &mut self.by_id;
+        self.turns.ready.retain(|id| {
+            let Some(lane) = by_id.get_mut(id) else { return false };
+            lane.queued = lane.waiting.front().is_some_and(|first| *first < end);
+            lane.queued
+        });
     }
 
     /// Starts the record whose turn it is; its lane goes to the end of the line.
     pub fn start(&mut self) -> Option<Seq> {
-        let id = self.ready.pop_front()?;
+        let id = self.turns.ready.pop_front()?;
         let lane = self.by_id.get_mut(&id)?;
         lane.queued = false;
         let seq = lane.waiting.pop_front()?;
         lane.running += 1;
-        Self::queue(lane, self.order == Order::None, &mut self.ready, id);
+        self.turns.queue(lane, id);
         Some(seq)
     }
 
@@ -100,7 +120,7 @@ impl Lanes {
         lane.running += 1;
         if self.order != Order::None || lane.waiting.is_empty() {
             lane.queued = false;
-            self.ready.retain(|other| other != id);
+            self.turns.ready.retain(|other| other != id);
         }
         Some(seq)
     }
@@ -112,7 +132,7 @@ impl Lanes {
         if lane.waiting.is_empty() {
             if lane.queued {
                 lane.queued = false;
-                self.ready.retain(|other| other != id);
+                self.turns.ready.retain(|other| other != id);
             }
             if lane.running == 0 {
                 self.by_id.remove(id);
@@ -127,14 +147,18 @@ impl Lanes {
         if lane.running == 0 && lane.waiting.is_empty() {
             self.by_id.remove(&id);
         } else {
-            Self::queue(lane, self.order == Order::None, &mut self.ready, id);
+            self.turns.queue(lane, id);
         }
     }
+}
 
-    fn queue(lane: &mut Lane, unordered: bool, ready: &mut VecDeque<LaneId>, id: LaneId) {
-        if !lane.queued && !lane.waiting.is_empty() && (unordered || lane.running == 0) {
+impl Turns {
+    /// Puts a lane in line, if it has something to start.
+    fn queue(&mut self, lane: &mut Lane, id: LaneId) {
+        let has_one = lane.waiting.front().is_some_and(|first| *first < self.end);
+        if !lane.queued && has_one && (self.side_by_side || lane.running == 0) {
             lane.queued = true;
-            ready.push_back(id);
+            self.ready.push_back(id);
         }
     }
 }
@@ -231,6 +255,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_gets_its_turn_from_the_end_on() {
+        let mut lanes = Lanes::new(Order::None);
+        for (seq, k) in [(0, "a"), (1, "b"), (2, "a"), (3, "b")] {
+            push(&mut lanes, seq, Some(k));
+        }
+        lanes.only_before(Seq(2));
+        assert_eq!(start_all(&mut lanes), [0, 1]);
+        lanes.again(key("a"), Seq(0), false);
+        lanes.left(key("b"));
+        assert_eq!(start_all(&mut lanes), [0]);
+    }
+
+    #[test]
     fn a_finished_lane_is_forgotten() {
         let mut lanes = Lanes::new(Order::Key);
         push(&mut lanes, 0, Some("a"));
@@ -238,6 +275,6 @@ mod tests {
         lanes.left(key("a"));
         push(&mut lanes, 1, Some("b"));
         lanes.withdraw(&key("b"), Seq(1));
-        assert!(lanes.by_id.is_empty() && lanes.ready.is_empty());
+        assert!(lanes.by_id.is_empty() && lanes.turns.ready.is_empty());
     }
 }

@@ -52,7 +52,10 @@ pub struct Partition<T> {
     suspects: Suspects,
     /// A suspect runs, so nothing else may.
     alone: bool,
-    draining: bool,
+    /// The latest record in read order that was ever started.
+    latest: Option<Seq>,
+    /// Set while it drains: when the last record may be started.
+    drain: Option<Duration>,
 }
 
 impl<T> Partition<T> {
@@ -68,7 +71,8 @@ impl<T> Partition<T> {
             enqueued: 0,
             suspects: Suspects::default(),
             alone: false,
-            draining: false,
+            latest: None,
+            drain: None,
         }
     }
 
@@ -102,20 +106,27 @@ impl<T> Partition<T> {
             Event::Undelivered(seq) => self.undelivered(seq, room),
             Event::Halted(seq) => self.halted(seq, room),
             Event::Pump => {}
-            Event::Drain => self.draining = true,
+            Event::Drain => _ = self.drain.get_or_insert(now + self.bounds.drain_starts),
         }
         // Before `Drained`: what is given up is committed first.
         if self.window.safe() != safe {
             commands.push(Command::Commit(self.window.safe()));
         }
-        if !self.draining {
+        let Some(until) = self.drain else {
             self.start_what_may(room, commands);
             return true;
+        };
+        let end = self.latest.filter(|_| now < until && !self.transactional && self.suspects.first().is_none());
+        if let Some(end) = end {
+            self.lanes.only_before(end);
+            self.start_what_may(room, commands);
         }
         if !self.alone {
             self.suspects.give_back(room);
         }
-        if self.is_drained() {
+        if self.is_drained(end) {
+            // Whoever waited for it goes on.
+            self.drain = Some(Duration::ZERO);
             commands.push(Command::Drained);
         }
         true
@@ -123,7 +134,7 @@ impl<T> Partition<T> {
 
     /// How many records may be read now.
     pub fn may_read(&self, room: &mut impl Room) -> usize {
-        if self.draining || !room.may_read(self.window.unfinished()) {
+        if self.drain.is_some() || !room.may_read(self.window.unfinished()) {
             return 0;
         }
         let held = if self.transactional { self.enqueued } else { 0 };
@@ -188,11 +199,14 @@ impl<T> Partition<T> {
         }
     }
 
-    /// Without transactions, nothing runs any more. With them, the oldest record does not run: what comes after it cannot be
-    /// stored in this epoch.
-    fn is_drained(&self) -> bool {
-        let oldest_waits = || self.window.oldest().is_none_or(|entry| entry.stage == Stage::Waiting);
-        if self.transactional { oldest_waits() } else { self.running + self.enqueued == 0 }
+    /// Without transactions, nothing runs any more, and nothing before `end` waits. With them, the oldest record does not run:
+    /// what comes after it cannot be stored in this epoch.
+    fn is_drained(&self, end: Option<Seq>) -> bool {
+        if self.transactional {
+            return self.window.oldest().is_none_or(|entry| entry.stage == Stage::Waiting);
+        }
+        let waits = self.window.oldest_seq().zip(end).is_some_and(|(oldest, end)| oldest < end);
+        self.running + self.enqueued == 0 && !waits
     }
 
     fn take_in(
@@ -267,7 +281,7 @@ impl<T> Partition<T> {
     }
 
     fn halted(&mut self, seq: Seq, room: &mut impl Room) {
-        self.draining = true;
+        self.drain = Some(Duration::ZERO);
         match self.window.get(seq).map(|entry| entry.stage) {
             Some(Stage::Running) => {
                 self.stopped_running(room);
@@ -330,6 +344,7 @@ impl<T> Partition<T> {
         let Some(entry) = self.window.get_mut(seq) else { return };
         entry.stage = Stage::Running;
         self.running += 1;
+        self.latest = self.latest.max(Some(seq));
         commands.push(entry.suspicion.verdict().map_or(Command::Start(seq), |text| Command::GiveUp(seq, text)));
     }
 }

@@ -144,7 +144,12 @@ impl Setting {
             commit_interval: settings.kafka.commit_interval,
             drain: limits.drain,
             in_flight: limits.in_flight_records,
-            bounds: WindowBounds { window: limits.window, commit_span: limits.commit_span },
+            bounds: WindowBounds {
+                window: limits.window,
+                commit_span: limits.commit_span,
+                // What was started last has the other half.
+                drain_starts: limits.drain / 2,
+            },
             request_bytes: limits.request_bytes,
             reply_bytes: limits.reply_bytes,
             rules: Arc::new(rules),

@@ -32,6 +32,7 @@ pub(crate) struct Told {
     pub(crate) gave_up: bool,
     pub(crate) gave_up_unseen: bool,
     pub(crate) sole: bool,
+    pub(crate) started_in_drain: bool,
     pub(crate) waits_for_process: bool,
 }
 
@@ -70,22 +71,26 @@ impl Life {
         room: &mut SharedRoom,
         commands: &mut Vec<Command>,
     ) -> Result<Told, String> {
+        self.truth.now = now;
         match act {
             Act::Read { offset, key, bytes } => self.truth.read(offset, key, bytes, now),
             Act::EndsAt(position) => self.truth.ends_at(position),
             Act::Hear { seq, word, panic } => self.truth.hear(seq, word, panic),
             Act::Pump => {}
-            Act::Drain => self.truth.draining = true,
+            Act::Drain => self.truth.drain(self.bounds.drain_starts.as_millis() as u64),
         }
         commands.clear();
         let taken = self.machine.step(Epoch(self.epoch), event(act), Duration::from_millis(now), room, commands);
         ensure(taken, || "an event of the current epoch was dropped".into())?;
         let mut told = self.obey(commands)?;
         self.compare()?;
-        let (idle, startable) = (self.idle(), self.truth.could_start());
+        let (drained, startable) = (self.truth.drained(), self.truth.could_start());
         let alone = self.truth.wants_process();
         told.waits_for_process = startable && alone;
-        ensure(told.drained == idle, || format!("drained: {}; nothing runs and draining: {idle}", told.drained))?;
+        ensure(told.drained == drained, || format!("drained: {}; it is: {drained}", told.drained))?;
+        if drained {
+            self.truth.halt();
+        }
         ensure(!startable || room.full() || alone && room.busy(), || {
             "there is room, and what could start was not started".into()
         })?;
@@ -112,10 +117,6 @@ impl Life {
         self.compare()
     }
 
-    fn idle(&self) -> bool {
-        self.truth.draining && self.truth.count(State::Running) + self.truth.count(State::Enqueued) == 0
-    }
-
     fn obey(&mut self, commands: &[Command]) -> Result<Told, String> {
         let mut told = Told::default();
         for command in commands {
@@ -123,6 +124,7 @@ impl Life {
                 Command::Start(seq) => {
                     let seq = seq.0 as usize;
                     self.truth.start(seq)?;
+                    told.started_in_drain |= self.truth.draining();
                     let rec = &self.truth.recs[seq];
                     ensure(rec.verdict.is_none(), || format!("{seq} runs again and was given up"))?;
                     told.sole |= rec.sole;
@@ -176,8 +178,8 @@ impl Life {
     /// What the machine lets the schedule read now.
     pub(crate) fn may_read(&self, room: &mut SharedRoom) -> Result<usize, String> {
         let count = self.machine.may_read(room);
-        ensure(!self.truth.draining || count == 0, || "a draining partition may read".into())?;
-        let stuck = count == 0 && !self.truth.draining && self.truth.unfinished().next().is_none();
+        ensure(!self.truth.draining() || count == 0, || "a draining partition may read".into())?;
+        let stuck = count == 0 && !self.truth.draining() && self.truth.unfinished().next().is_none();
         ensure(!stuck, || "nothing is held and nothing may be read".into())?;
         Ok(count)
     }

@@ -12,6 +12,8 @@ pub(crate) struct Tally {
     pub(crate) waited_for_process: u64,
     pub(crate) halted: u64,
     pub(crate) drains: u64,
+    /// Records that a drain started, for one read after them was started.
+    pub(crate) drain_starts: u64,
     pub(crate) revokes: u64,
     pub(crate) crashes: u64,
     pub(crate) stale: u64,
@@ -30,6 +32,7 @@ impl Tally {
         self.waited_for_process += other.waited_for_process;
         self.halted += other.halted;
         self.drains += other.drains;
+        self.drain_starts += other.drain_starts;
         self.revokes += other.revokes;
         self.crashes += other.crashes;
         self.stale += other.stale;
@@ -49,6 +52,7 @@ impl Tally {
             self.waited_for_process,
             self.halted,
             self.drains,
+            self.drain_starts,
             self.revokes,
             self.crashes,
             self.stale,

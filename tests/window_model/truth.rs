@@ -60,7 +60,9 @@ pub(crate) struct Truth {
     order: Order,
     pub(crate) start: i64,
     pub(crate) recs: Vec<Rec>,
-    pub(crate) draining: bool,
+    /// Since it drains: when the last record may be started.
+    drain: Option<u64>,
+    pub(crate) now: u64,
     pub(crate) committed: i64,
     /// The second panic was just heard: the machine has to give the record up now.
     pub(crate) to_give_up: Option<usize>,
@@ -70,7 +72,44 @@ pub(crate) struct Truth {
 
 impl Truth {
     pub(crate) fn new(order: Order, start: i64) -> Self {
-        Self { order, start, recs: Vec::new(), draining: false, committed: start, to_give_up: None, passed: Vec::new() }
+        Self {
+            order,
+            start,
+            recs: Vec::new(),
+            drain: None,
+            now: 0,
+            committed: start,
+            to_give_up: None,
+            passed: Vec::new(),
+        }
+    }
+
+    pub(crate) fn drain(&mut self, starts: u64) {
+        self.drain.get_or_insert(self.now + starts);
+        self.forget_turns();
+    }
+
+    /// Nothing more is started.
+    pub(crate) fn halt(&mut self) {
+        self.drain = Some(0);
+    }
+
+    pub(crate) fn draining(&self) -> bool {
+        self.drain.is_some()
+    }
+
+    /// A drain starts only what goes before something that was started, only for a while, and only if nothing is suspect.
+    fn drain_lets(&self, seq: usize) -> bool {
+        let Some(until) = self.drain else { return true };
+        let suspects = self.recs.iter().any(|rec| rec.suspect(State::Waiting));
+        self.now < until && !suspects && self.recs.iter().skip(seq + 1).any(|rec| rec.attempts > 0)
+    }
+
+    /// Nothing runs, and nothing that the drain starts waits.
+    pub(crate) fn drained(&self) -> bool {
+        let under_way = self.count(State::Running) + self.count(State::Enqueued);
+        let waits = |seq: usize| self.recs[seq].state == State::Waiting && self.drain_lets(seq);
+        self.draining() && under_way == 0 && !(0..self.recs.len()).any(waits)
     }
 
     pub(crate) fn read(&mut self, offset: i64, key: Option<u8>, bytes: usize, read_at: u64) {
@@ -111,7 +150,9 @@ impl Truth {
 
     pub(crate) fn hear(&mut self, seq: usize, word: Word, panic: u64) {
         // Even of a record that is finished by now: something has failed.
-        self.draining |= word == Word::Halted;
+        if word == Word::Halted {
+            self.halt();
+        }
         if !self.heeds(seq, word) {
             return;
         }
@@ -121,8 +162,7 @@ impl Truth {
             Word::Acked => {
                 rec.state = State::Done;
                 // It may have been the one that its lane waited with.
-                let waits = self.waiting_lanes();
-                self.passed.retain(|(lane, _)| waits.contains(lane));
+                self.forget_turns();
             }
             Word::Lost | Word::Undelivered | Word::Halted => rec.state = State::Waiting,
             Word::Panicked => {
@@ -162,6 +202,11 @@ impl Truth {
         self.recs.iter().take_while(|rec| rec.state == State::Done).last().map_or(self.start, |rec| rec.next)
     }
 
+    /// True when neither its own lane nor a drain keeps the record from starting.
+    fn may_start(&self, seq: usize) -> bool {
+        self.lane_lets(seq) && self.drain_lets(seq)
+    }
+
     /// True when nothing of its own lane keeps the record from starting.
     fn lane_lets(&self, seq: usize) -> bool {
         let rec = &self.recs[seq];
@@ -176,7 +221,7 @@ impl Truth {
     /// Whether the record to be started next wants the process for itself.
     pub(crate) fn wants_process(&self) -> bool {
         let waiting = self.recs.iter().find(|rec| rec.suspect(State::Waiting));
-        waiting.is_some_and(|rec| rec.unseen) && !self.draining
+        waiting.is_some_and(|rec| rec.unseen) && !self.draining()
     }
 
     /// A record that has the process for itself, as it should.
@@ -186,13 +231,13 @@ impl Truth {
 
     /// True when something has to be started as long as there is room.
     pub(crate) fn could_start(&self) -> bool {
-        if self.draining || self.recs.iter().any(|rec| rec.suspect(State::Running)) {
+        if self.recs.iter().any(|rec| rec.suspect(State::Running)) {
             return false;
         }
-        if self.recs.iter().any(|rec| rec.suspect(State::Waiting)) {
+        if !self.draining() && self.recs.iter().any(|rec| rec.suspect(State::Waiting)) {
             return self.count(State::Running) == 0;
         }
-        (0..self.recs.len()).any(|seq| self.lane_lets(seq))
+        (0..self.recs.len()).any(|seq| self.may_start(seq))
     }
 
     /// The machine starts (or gives up, which takes the same way) a record.
@@ -201,7 +246,7 @@ impl Truth {
         if rec.state != State::Waiting {
             return Err(format!("{seq} started while it is {:?}", rec.state));
         }
-        if self.draining {
+        if !self.drain_lets(seq) {
             return Err(format!("{seq} started while draining"));
         }
         if !self.lane_lets(seq) {
@@ -236,14 +281,19 @@ impl Truth {
     }
 
     fn waiting_lanes(&self) -> Vec<u64> {
-        (0..self.recs.len()).filter(|seq| self.lane_lets(*seq)).map(|seq| self.recs[seq].lane).collect()
+        (0..self.recs.len()).filter(|seq| self.may_start(*seq)).map(|seq| self.recs[seq].lane).collect()
+    }
+
+    /// Lanes that cannot start any more wait for no turn.
+    fn forget_turns(&mut self) {
+        let waits = self.waiting_lanes();
+        self.passed.retain(|(lane, _)| waits.contains(lane));
     }
 
     /// After a step: which lanes wait for their turn from now on.
     pub(crate) fn note_turns(&mut self) {
-        let waits = self.waiting_lanes();
-        self.passed.retain(|(lane, _)| waits.contains(lane));
-        for lane in waits {
+        self.forget_turns();
+        for lane in self.waiting_lanes() {
             if !self.passed.iter().any(|(other, _)| *other == lane) {
                 self.passed.push((lane, Vec::new()));
             }

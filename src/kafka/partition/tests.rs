@@ -2,6 +2,8 @@
 
 use super::*;
 
+const DRAIN: Duration = Duration::from_secs(5);
+
 /// Room of a process with nobody else in it.
 #[derive(Debug)]
 struct Alone {
@@ -54,18 +56,20 @@ impl Room for Alone {
 struct Bench {
     partition: Partition<&'static str>,
     room: Alone,
+    now: Duration,
 }
 
 impl Bench {
     fn new(order: Order, records: usize) -> Self {
-        let bounds = Bounds { window: 4, commit_span: 4 };
+        let bounds = Bounds { window: 4, commit_span: 4, drain_starts: DRAIN };
         let partition = Partition::new(Epoch(1), NextOffset(0), order, bounds);
-        Self { partition, room: Alone { records, bytes: 0, held: 0, running: 0, others: 0, asked: false } }
+        let room = Alone { records, bytes: 0, held: 0, running: 0, others: 0, asked: false };
+        Self { partition, room, now: Duration::ZERO }
     }
 
     fn say(&mut self, event: Event<&'static str>) -> Vec<Command> {
         let mut commands = Vec::new();
-        assert!(self.partition.step(Epoch(1), event, Duration::ZERO, &mut self.room, &mut commands));
+        assert!(self.partition.step(Epoch(1), event, self.now, &mut self.room, &mut commands));
         commands
     }
 
@@ -323,13 +327,51 @@ fn a_failure_that_stops_the_service_leaves_its_record_unfinished_and_nothing_sta
 }
 
 #[test]
-fn draining_starts_nothing_and_commits_before_it_says_drained() {
+fn draining_starts_nothing_new_and_commits_before_it_says_drained() {
     let mut bench = Bench::new(Order::Partition, 9);
     bench.read(&["a", "b"]);
     assert_eq!(bench.say(Event::Drain), []);
     assert_eq!(bench.partition.may_read(&mut bench.room), 0);
     assert_eq!(bench.say(Event::Enqueued(Seq(0))), []);
     assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1), Command::Drained]);
+}
+
+/// Of the key `a`, the second and the third wait; a later record runs.
+fn behind() -> Bench {
+    let mut bench = Bench::new(Order::Key, 9);
+    assert_eq!(bench.read(&["a", "a", "b", "a"]), [start(0), start(2)]);
+    bench.say(Event::Enqueued(Seq(2)));
+    assert_eq!(bench.say(Event::Drain), []);
+    bench
+}
+
+#[test]
+fn draining_finishes_what_was_read_before_a_record_that_was_started() {
+    let mut bench = behind();
+    assert_eq!(bench.say(Event::Acked(Seq(2))), []);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), [start(1)]);
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1)]);
+    // Given back: it still goes before what is finished.
+    assert_eq!(bench.say(Event::Lost { seq: Seq(1), loss: Loss::Innocent }), [start(1)]);
+    assert_eq!(bench.say(Event::Enqueued(Seq(1))), [], "the last one is not needed");
+    assert_eq!(bench.say(Event::Acked(Seq(1))), [commit(3), Command::Drained]);
+}
+
+#[test]
+fn draining_starts_what_is_still_to_be_finished_for_a_while_only() {
+    let mut bench = behind();
+    bench.say(Event::Acked(Seq(2)));
+    bench.now = DRAIN;
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))), []);
+    assert_eq!(bench.say(Event::Acked(Seq(0))), [commit(1), Command::Drained]);
+}
+
+#[test]
+fn a_drain_after_a_failure_that_stops_the_service_starts_nothing() {
+    let mut bench = behind();
+    bench.say(Event::Acked(Seq(2)));
+    assert_eq!(bench.say(Event::Halted(Seq(0))), [Command::Drained]);
+    assert_eq!(bench.say(Event::Drain), [Command::Drained]);
 }
 
 #[test]
@@ -345,7 +387,8 @@ fn closing_gives_all_room_back() {
 #[test]
 fn in_transactions_outcomes_that_wait_count_as_held_and_not_against_the_window() {
     let mut bench = Bench::new(Order::None, 10);
-    bench.partition = Partition::new(Epoch(1), NextOffset(0), Order::None, Bounds { window: 2, commit_span: 4 });
+    bench.partition =
+        Partition::new(Epoch(1), NextOffset(0), Order::None, Bounds { window: 2, commit_span: 4, drain_starts: DRAIN });
     bench.partition = bench.partition.transactional();
     bench.read(&["a", "b"]);
     assert_eq!(bench.partition.may_read(&mut bench.room), 0);

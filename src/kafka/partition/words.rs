@@ -1,6 +1,7 @@
 //! What the owner's machine hears and says, and the room that it asks for. Pure.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -29,7 +30,8 @@ pub enum Event<T> {
     Halted(Seq),
     /// Room may have become free.
     Pump,
-    /// The partition is taken away, or the service stops: finish what runs, start nothing.
+    /// The partition is taken away, or the service stops: finish what runs and, without transactions, what was read before it.
+    /// A finished record above one that is not would be answered again by whoever reads the partition next.
     Drain,
 }
 
@@ -44,7 +46,7 @@ pub enum Command {
     Commit(NextOffset),
     /// There was no room to start all that could start: pump again.
     Starved,
-    /// Nothing runs any more.
+    /// Nothing runs any more, and nothing will.
     Drained,
 }
 
@@ -78,4 +80,6 @@ pub struct Bounds {
     pub window: usize,
     /// Finished records past the oldest unfinished one.
     pub commit_span: usize,
+    /// A drain starts what is still to be finished for so long.
+    pub drain_starts: Duration,
 }
