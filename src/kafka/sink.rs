@@ -2,10 +2,11 @@
 //!
 //! Outcomes are handed over from worker threads without blocking; what became of each comes back to its owner in batches. Of
 //! each owner only so much is with the client library as went together: what comes meanwhile waits in its lane and goes when the last
-//! of it is settled. A record that comes alone goes at once, batches grow with the load, and nothing of an owner overtakes. A
+//! of it is settled, or, when there is much to send, at the next call of [`Sink::go_on`]. A record that comes alone goes at once, batches
+//! grow with the load, and nothing of an owner overtakes. A
 //! client that met a fatal error is replaced; what it had not settled is given to its successor in the same order.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -26,6 +27,7 @@ mod library;
 mod room;
 mod ticket;
 
+use self::lane::Turn;
 pub use self::library::is_refusal;
 pub(super) use self::library::{base_record, smaller_batches};
 use self::library::{is_of_the_client, record};
@@ -38,6 +40,9 @@ const POLL: Duration = Duration::from_millis(500);
 /// The same while something is held up.
 const SHORT: Duration = Duration::from_millis(50);
 const REPLACE_PAUSE: Duration = Duration::from_secs(1);
+
+/// While there is much to send, outcomes wait so long for others.
+pub const LINGER: Duration = Duration::from_millis(5);
 
 /// There is no room for an outcome: try again.
 #[derive(Debug)]
@@ -87,10 +92,9 @@ impl ProducerContext for Context {
             }
         };
         self.room.give(ticket.bytes);
-        if let Some(owner) = ticket.leave(settled)
-            && let Some(sink) = self.sink.get().and_then(Weak::upgrade)
-        {
-            sink.pump(&owner.settlements);
+        let (owner, turn) = ticket.leave(settled, self.room.is_busy());
+        if let (Turn::Go | Turn::Lingers, Some(sink)) = (turn, self.sink.get().and_then(Weak::upgrade)) {
+            sink.take_turn(&owner.settlements, turn);
         }
     }
 }
@@ -104,6 +108,10 @@ pub struct Sink {
     places: AtomicU64,
     /// Owners whose lanes could not go on for a reason that passes.
     held_up: Mutex<Vec<Arc<Settlements>>>,
+    /// Owners whose lanes wait for the next [`Sink::go_on`].
+    lingering: Mutex<Vec<Arc<Settlements>>>,
+    /// Outcomes in lanes that are not under way.
+    waiting: AtomicUsize,
     stop: AtomicBool,
     config: RwLock<ClientConfig>,
     heartbeat: Heartbeat,
@@ -134,6 +142,8 @@ impl Sink {
             replacing: AtomicBool::new(false),
             places: AtomicU64::new(0),
             held_up: Mutex::default(),
+            lingering: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             config: RwLock::new(config),
             heartbeat,
@@ -145,17 +155,30 @@ impl Sink {
         Ok((sink, thread))
     }
 
-    /// Takes an outcome; its owner learns the end from the ticket. Never blocks.
+    /// Takes an outcome; its owner learns the end from the ticket. Never blocks. Whoever calls this has to call [`Sink::go_on`] again and
+    /// again, [`LINGER`] apart, while [`Sink::waits`].
     pub fn send(&self, record: OutRecord, mut ticket: Box<Ticket>) -> Result<(), Full> {
         ticket.bytes = record.size();
         if !self.context.room.take(ticket.bytes) {
             return Err(Full(record, ticket));
         }
         let owner = ticket.owner.clone();
-        if owner.settlements.lane().offer(Handed { record, ticket }) {
-            self.pump(&owner.settlements);
-        }
+        self.waiting.fetch_add(1, SeqCst);
+        let turn = owner.settlements.lane().offer(Handed { record, ticket }, self.context.room.is_busy());
+        self.take_turn(&owner.settlements, turn);
         Ok(())
+    }
+
+    /// Whether any outcome is still in its lane.
+    pub fn waits(&self) -> bool {
+        self.waiting.load(SeqCst) > 0
+    }
+
+    /// Hands over what has lingered.
+    pub fn go_on(&self) {
+        for owner in std::mem::take(&mut *locked(&self.lingering)) {
+            self.pump(&owner);
+        }
     }
 
     /// Outcomes that are not settled.
@@ -187,6 +210,14 @@ impl Sink {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn take_turn(&self, owner: &Arc<Settlements>, turn: Turn) {
+        match turn {
+            Turn::Go => self.pump(owner),
+            Turn::Lingers => locked(&self.lingering).push(owner.clone()),
+            Turn::Known => {}
+        }
+    }
+
     /// Hands over what waits in an owner's lane, unless something of it is under way.
     fn pump(&self, owner: &Arc<Settlements>) {
         loop {
@@ -194,11 +225,13 @@ impl Sink {
             if going.is_empty() {
                 return;
             }
+            self.waiting.fetch_sub(going.len(), SeqCst);
             while let Some(first) = going.pop_front() {
                 if let Err(held_up) = self.hand_over(first) {
                     let HeldUp(first, code) = *held_up;
                     self.context.events.produce_failed(&first.record.topic, &code);
                     going.push_front(first);
+                    self.waiting.fetch_add(going.len(), SeqCst);
                     owner.lane().back(going);
                     return locked(&self.held_up).push(owner.clone());
                 }
@@ -212,7 +245,8 @@ impl Sink {
             // Whoever has the partition now answers the record.
             self.context.events.late_results_dropped.inc();
             self.context.room.give(ticket.bytes);
-            ticket.owner.settlements.lane().settled();
+            // Whoever hands over looks for more by itself.
+            ticket.owner.settlements.lane().settled(false);
             return Ok(());
         }
         // Held to the end: nothing reaches a client that was replaced meanwhile.
@@ -226,8 +260,7 @@ impl Sink {
         match error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown) {
             code if is_refusal(code) => {
                 self.context.room.give(ticket.bytes);
-                // Whoever hands over looks for more by itself.
-                ticket.leave(Settled::Refused(code));
+                ticket.leave(Settled::Refused(code), false);
                 Ok(())
             }
             code => Err(Box::new(HeldUp(Handed { record, ticket }, code))),
@@ -247,6 +280,8 @@ impl Sink {
             for owner in std::mem::take(&mut *locked(&self.held_up)) {
                 self.pump(&owner);
             }
+            // The net under those who should have called it.
+            self.go_on();
         }
     }
 
@@ -292,8 +327,11 @@ impl Sink {
                             if is_refusal(code) { Settled::Refused(code) } else { Settled::Undelivered(code) };
                         let ticket = back.delivery_opaque;
                         self.context.room.give(ticket.bytes);
-                        let owner = ticket.leave(settled);
-                        break locked(&self.held_up).extend(owner.map(|owner| owner.settlements.clone()));
+                        let (owner, turn) = ticket.leave(settled, false);
+                        if turn == Turn::Go {
+                            locked(&self.held_up).push(owner.settlements.clone());
+                        }
+                        break;
                     }
                 }
             }

@@ -19,7 +19,7 @@ use crate::events::Events;
 use crate::kafka::dead_letter;
 use crate::kafka::outcome::{OutRecord, Outcome, placement};
 use crate::kafka::output::Answers;
-use crate::kafka::sink::{Full, Letter, Settled, Ticket};
+use crate::kafka::sink::{Full, LINGER, Letter, Settled, Ticket};
 use crate::kafka::transactor::{Outgoing, Transactor};
 use crate::kafka::writer::Writer;
 use crate::record::NextOffset;
@@ -79,13 +79,14 @@ pub struct ProducerActor {
     taken: Option<Finished>,
     pending: VecDeque<Pending>,
     planned: bool,
+    lingers: bool,
 }
 
 impl ProducerActor {
     /// An actor that holds nothing.
     pub fn new(parts: Parts) -> Self {
         let answers = Answers::new(parts.output_topic.clone());
-        Self { parts, answers, taken: None, pending: VecDeque::new(), planned: false }
+        Self { parts, answers, taken: None, pending: VecDeque::new(), planned: false, lingers: false }
     }
 
     fn record(&self, finished: &Finished) -> Option<(OutRecord, Letter)> {
@@ -175,10 +176,28 @@ impl ProducerActor {
     }
 
     fn plan(&mut self, ctx: &mut Ctx<'_, Self>) {
+        self.linger(ctx);
         if !self.pending.is_empty() && !std::mem::replace(&mut self.planned, true) {
             ctx.later(PAUSE, |actor, ctx| {
                 actor.planned = false;
                 actor.retry(ctx);
+            });
+        }
+    }
+}
+
+impl ProducerActor {
+    /// Lets go, after a while, what the sink has put into line, as long as there is such.
+    fn linger(&mut self, ctx: &mut Ctx<'_, Self>) {
+        let Writer::AtOnce(sink) = &self.parts.writer else { return };
+        if !self.lingers && sink.waits() {
+            self.lingers = true;
+            ctx.later(LINGER, |actor, ctx| {
+                actor.lingers = false;
+                if let Writer::AtOnce(sink) = &actor.parts.writer {
+                    sink.go_on();
+                }
+                actor.linger(ctx);
             });
         }
     }
@@ -207,7 +226,7 @@ fn now_ms() -> i64 {
 
 impl Actor for ProducerActor {
     fn restarting(&mut self, why: &Ended) {
-        self.planned = false;
+        (self.planned, self.lingers) = (false, false);
         let (pending, taken) = (std::mem::take(&mut self.pending), self.taken.take());
         let taken = taken.map(|finished| (item(&finished.record), finished.guard));
         let held = pending.into_iter().map(|pending| (pending.item, pending.guard)).chain(taken);

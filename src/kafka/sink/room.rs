@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+/// So many outcomes at once that each can wait a little for others to share a batch with.
+const MANY: usize = 32;
+
 /// Room for outcomes from the moment they are taken until they are settled.
 #[derive(Debug)]
 pub(super) struct Room {
@@ -30,6 +33,11 @@ impl Room {
     pub(super) fn give(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, SeqCst);
         self.outcomes.fetch_sub(1, SeqCst);
+    }
+
+    /// Whether there is much to send.
+    pub(super) fn is_busy(&self) -> bool {
+        self.taken() >= MANY
     }
 
     /// Outcomes that have room.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::lane::Lane;
+use super::lane::{Lane, Turn};
 use crate::kafka::holdings::Marks;
 use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::OutRecord;
@@ -128,12 +128,12 @@ impl Ticket {
         owner.settlements.put(Settlement { epoch: owner.epoch, seq, letter, settled });
     }
 
-    /// Tells the owner of an outcome that was in its lane. The owner, if what waits there may go now.
-    pub(super) fn leave(self, settled: Settled) -> Option<Arc<Owner>> {
+    /// Tells the owner of an outcome that was in its lane. What becomes of what waits there.
+    pub(super) fn leave(self, settled: Settled, busy: bool) -> (Arc<Owner>, Turn) {
         let Self { owner, seq, letter, .. } = self;
-        let goes_on = owner.settlements.lane().settled();
+        let turn = owner.settlements.lane().settled(busy);
         owner.settlements.put(Settlement { epoch: owner.epoch, seq, letter, settled });
-        goes_on.then_some(owner)
+        (owner, turn)
     }
 }
 
