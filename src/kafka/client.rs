@@ -15,6 +15,8 @@ use crate::config::settings::{Assignment, Delivery, Settings};
 const FETCH_BYTES: usize = 8 << 20;
 /// Records read ahead for one partition: what a fetch more brings in time at any rate that one partition has.
 const AHEAD: usize = 1000;
+/// Outcomes that the producer holds at least: the windows of a hundred partitions.
+const OUTCOMES: usize = 200_000;
 /// Frames up to this are always taken: librdkafka's own default.
 const SMALLEST_FRAME_LIMIT: usize = 100_000_000;
 /// Most that librdkafka takes as `message.max.bytes`, and as much as it can be sure to take as a frame.
@@ -90,8 +92,10 @@ fn producer(settings: &Settings, linger: &str) -> ClientConfig {
     );
     // What is too large is for the topic to say, by its own max.message.bytes. `batch.size` bounds a batch of several.
     config.set("message.max.bytes", LARGEST.to_string());
-    // Room for the outcome of every record that may run; the bounds that count are those of the records.
-    config.set("queue.buffering.max.messages", (limits.in_flight_records * 2).clamp(1000, 10_000_000).to_string());
+    // Room for the outcome of every record that runs, and of those that do no longer and are not stored yet; the bounds that
+    // count are those of bytes, and of each partition's window.
+    let most = (limits.in_flight_records * 2).clamp(OUTCOMES, 10_000_000);
+    config.set("queue.buffering.max.messages", most.to_string());
     config.set("queue.buffering.max.kbytes", kibibytes(producer_bytes(settings)).to_string());
     config.extend(kafka.producer_properties.clone());
     config

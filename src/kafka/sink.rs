@@ -176,8 +176,9 @@ impl Sink {
 
     /// Hands over what has lingered.
     pub fn go_on(&self) {
-        for owner in std::mem::take(&mut *locked(&self.lingering)) {
-            self.pump(&owner);
+        let lingering = std::mem::take(&mut *locked(&self.lingering));
+        for owner in &lingering {
+            self.pump(owner);
         }
     }
 
@@ -277,8 +278,10 @@ impl Sink {
             if self.context.fatal.load(SeqCst) {
                 self.replace(&client);
             }
-            for owner in std::mem::take(&mut *locked(&self.held_up)) {
-                self.pump(&owner);
+            // Not locked meanwhile: whoever is held up again is put there again.
+            let held_up = std::mem::take(&mut *locked(&self.held_up));
+            for owner in &held_up {
+                self.pump(owner);
             }
             // The net under those who should have called it.
             self.go_on();

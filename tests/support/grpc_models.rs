@@ -134,7 +134,8 @@ impl GrpcModel {
 
     /// Closes the listener and resets every connection.
     pub fn down(&self) {
-        if let Some(listening) = self.listening.lock().expect("no test panics here").take() {
+        let listening = self.listening.lock().expect("no test panics here").take();
+        if let Some(listening) = listening {
             listening.abort();
             super::wait::until_true(Duration::from_secs(5), "the listener is closed", || listening.is_finished());
         }
@@ -226,7 +227,8 @@ impl Drop for Running<'_> {
 
 impl Shared {
     async fn respond(self: Arc<Self>, call: GrpcCall) -> GrpcReply {
-        if let Some(answer) = readiness(&call.path, self.rules.borrow().ready) {
+        let ready = self.rules.borrow().ready;
+        if let Some(answer) = readiness(&call.path, ready) {
             return Ok(answer);
         }
         let _running = Running::new(&self);

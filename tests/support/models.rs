@@ -139,7 +139,8 @@ impl Model {
 
     /// Closes the listener and resets every connection.
     pub fn down(&self) {
-        if let Some(listening) = self.listening.lock().expect("no test panics here").take() {
+        let listening = self.listening.lock().expect("no test panics here").take();
+        if let Some(listening) = listening {
             listening.abort();
             super::wait::until_true(Duration::from_secs(5), "the listener is closed", || listening.is_finished());
         }

@@ -40,6 +40,62 @@ fn events() -> Events {
     Events::new(slog::Logger::root(slog::Discard, slog::o!()), metrics)
 }
 
+fn owner() -> (Arc<Owner>, Arc<Settlements>) {
+    let (settlements, marks) = (Settlements::new(|| {}), Arc::new(Marks::new(NextOffset(0))));
+    (Arc::new(Owner { epoch: Epoch(1), settlements: settlements.clone(), marks }), settlements)
+}
+
+/// Sends a record with the key `k` and the number as its value.
+fn send(sink: &Sink, owner: &Arc<Owner>, seq: u64) {
+    let (key, value) = (Some(Bytes::from_static(b"k")), Some(seq.to_string().into()));
+    let mut record = OutRecord { topic: "out".into(), partition: None, key, value, headers: Headers::default() };
+    let mut ticket =
+        Box::new(Ticket { owner: owner.clone(), seq: Seq(seq), letter: Letter::Answer, place: 0, bytes: 0 });
+    while let Err(Full(record_back, ticket_back)) = sink.send(record, ticket) {
+        (record, ticket) = (record_back, ticket_back);
+        std::thread::yield_now();
+    }
+}
+
+/// Waits until so many outcomes are settled, and tells whether that came and all of them are stored.
+fn all_acked(settlements: &Settlements, count: usize, deadline: Instant) -> bool {
+    let mut settled = Vec::new();
+    while settled.len() < count && Instant::now() < deadline {
+        settlements.take(&mut settled);
+        std::thread::yield_now();
+    }
+    settled.len() == count && settled.iter().all(|settlement| settlement.settled == Settled::Acked)
+}
+
+#[test]
+fn owners_whom_the_client_has_no_room_for_again_and_again_are_all_served() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("out", 1, 1).unwrap();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.bootstrap_servers());
+    config.set("queue.buffering.max.messages", "2").set("linger.ms", "1");
+    let (sink, _) = Sink::start(config, 1 << 20, events(), Heartbeat::new()).unwrap();
+    let owners: Vec<_> = (0..8).map(|_| owner()).collect();
+    let (sender, all) = (sink.clone(), owners.clone());
+    // On a thread of its own: what is stuck there must not keep the test from failing.
+    std::thread::spawn(move || {
+        for seq in 0..20 {
+            for (owner, _) in &all {
+                send(&sender, owner, seq);
+            }
+        }
+        while sender.waits() {
+            sender.go_on();
+            std::thread::yield_now();
+        }
+    });
+    let deadline = Instant::now() + Duration::from_secs(30);
+    for (_, settlements) in &owners {
+        assert!(all_acked(settlements, 20, deadline));
+    }
+    sink.stop();
+}
+
 #[test]
 fn what_a_replaced_client_has_not_delivered_goes_before_what_comes_later() {
     let cluster = MockCluster::new(1).unwrap();
@@ -49,30 +105,15 @@ fn what_a_replaced_client_has_not_delivered_goes_before_what_comes_later() {
     // Long enough for all of the first half to wait in the client that is replaced.
     config.set("linger.ms", "300").set("enable.idempotence", "true");
     let (sink, thread) = Sink::start(config.clone(), 1 << 20, events(), Heartbeat::new()).unwrap();
-    let settlements = Settlements::new(|| {});
-    let marks = Arc::new(Marks::new(NextOffset(0)));
-    let owner = Arc::new(Owner { epoch: Epoch(1), settlements: settlements.clone(), marks });
+    let (owner, settlements) = owner();
     for seq in 0..200 {
         if seq == 100 {
             sink.reopen(config.clone());
         }
-        let text: Bytes = seq.to_string().into();
-        let (key, value) = (Some(Bytes::from_static(b"k")), Some(text));
-        let mut record = OutRecord { topic: "out".into(), partition: None, key, value, headers: Headers::default() };
-        let mut ticket =
-            Box::new(Ticket { owner: owner.clone(), seq: Seq(seq), letter: Letter::Answer, place: 0, bytes: 0 });
-        while let Err(Full(record_back, ticket_back)) = sink.send(record, ticket) {
-            (record, ticket) = (record_back, ticket_back);
-            std::thread::yield_now();
-        }
+        send(&sink, &owner, seq);
     }
     let deadline = Instant::now() + Duration::from_secs(30);
-    let mut settled = Vec::new();
-    while settled.len() < 200 && Instant::now() < deadline {
-        settlements.take(&mut settled);
-        std::thread::yield_now();
-    }
-    assert!(settled.len() == 200 && settled.iter().all(|settlement| settlement.settled == Settled::Acked));
+    assert!(all_acked(&settlements, 200, deadline));
     sink.stop();
     thread.join().unwrap();
 
