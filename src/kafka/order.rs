@@ -82,9 +82,9 @@ impl Lanes {
         self.turns.queue(entry, lane);
     }
 
-    /// The record whose turn it is.
-    pub fn peek(&self) -> Option<Seq> {
-        self.turns.ready.front().and_then(|lane| self.by_id.get(lane)).and_then(|lane| lane.waiting.front().copied())
+    /// Whether it is the turn of any record.
+    pub fn any_ready(&self) -> bool {
+        !self.turns.ready.is_empty()
     }
 
     /// From now on it is only the turn of records before this one.

@@ -316,7 +316,7 @@ impl<T> Partition<T> {
             // Asked for even while something of its own runs: until then, nothing else may begin in the process.
             let free = self.suspects.may_run(room);
             // The rest waits until the suspects have run, each alone.
-            if suspect.is_some() && self.running > 0 || suspect.or_else(|| self.lanes.peek()).is_none() {
+            if suspect.is_some() && self.running > 0 || suspect.is_none() && !self.lanes.any_ready() {
                 return;
             }
             if !(free && room.take_record()) {

@@ -42,7 +42,7 @@ const SHORT: Duration = Duration::from_millis(50);
 const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 
 /// While there is much to send, outcomes wait so long for others.
-pub const LINGER: Duration = Duration::from_millis(5);
+pub const LINGER: Duration = Duration::from_millis(10);
 
 /// There is no room for an outcome: try again.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-/// So many outcomes at once that each can wait a little for others to share a batch with.
-const MANY: usize = 32;
+/// So many outcomes at once that each can wait a little for others to share a batch with. At a thousand records a second there
+/// are two or three.
+const MANY: usize = 64;
 
 /// Room for outcomes from the moment they are taken until they are settled.
 #[derive(Debug)]
