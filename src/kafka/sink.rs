@@ -2,9 +2,9 @@
 //!
 //! Outcomes are handed over from worker threads without blocking; what became of each comes back to its owner in batches. Of
 //! each owner only so much is with the client library as went together: what comes meanwhile waits in its lane and goes when the last
-//! of it is settled, or, when there is much to send, at the next call of [`Sink::go_on`]. A record that comes alone goes at once, batches
-//! grow with the load, and nothing of an owner overtakes. A
-//! client that met a fatal error is replaced; what it had not settled is given to its successor in the same order.
+//! of it is settled, or, when there is much to send, at the next [`Sink::go_on`]. A record that comes alone goes at once, batches fill
+//! under load, and nothing of an owner overtakes. A client that met a fatal error is replaced; what it had not settled is given to its
+//! successor in the same order.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};

@@ -172,6 +172,7 @@ impl World {
             Word::Refused { dead } => {
                 let Some(held) = held else { return };
                 held.replaced = true;
+                self.step(r, p, epoch, Event::Refused(seq));
                 return self.bury(r, p, seq, dead.map_or(0, |dead| dead + 1));
             }
         };

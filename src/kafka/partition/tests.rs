@@ -165,6 +165,16 @@ fn an_event_of_another_epoch_changes_nothing() {
 }
 
 #[test]
+fn a_refusal_that_overtakes_the_word_enqueued_lets_its_dead_letter_be_given_back() {
+    let mut bench = Bench::new(Order::Key, 9);
+    assert_eq!(bench.read(&["a", "a"]), [start(0)]);
+    assert_eq!(bench.say(Event::Refused(Seq(0))), [start(1)]);
+    bench.say(Event::Undelivered(Seq(0)));
+    bench.say(Event::Enqueued(Seq(1)));
+    assert_eq!(bench.partition.running(), 1, "the first runs again");
+}
+
+#[test]
 fn undelivered_outcomes_of_a_key_are_run_again_in_read_order() {
     let mut bench = Bench::new(Order::Key, 1);
     bench.read(&["a", "a", "a"]);

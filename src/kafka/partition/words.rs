@@ -20,6 +20,8 @@ pub enum Event<T> {
     Enqueued(Seq),
     /// The same in a transactional partition: the outcome, with so many bytes, is held until its transaction is committed.
     Held { seq: Seq, bytes: usize },
+    /// The broker will never take the record's outcome; a dead letter follows in its place.
+    Refused(Seq),
     /// The broker has stored the record's outcome.
     Acked(Seq),
     /// The record's outcome will not come: an actor that had it died, or gave it up.

@@ -65,6 +65,7 @@ impl ConsumerActor {
 
     /// The broker will never take it as it is: a dead letter instead, and if that is too large, less of it.
     fn refused(&mut self, epoch: Epoch, seq: Seq, letter: Letter, code: RDKafkaErrorCode, ctx: &mut Ctx<'_, Self>) {
+        self.step(epoch, Event::Refused(seq), ctx);
         let topic = self.topic(letter).clone();
         let Some(reign) = self.reign.as_mut().filter(|reign| reign.assigned.epoch == epoch) else { return };
         let Some(held) = reign.machine.item_mut(seq) else { return };
