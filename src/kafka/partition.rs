@@ -102,8 +102,11 @@ impl<T> Partition<T> {
             Event::Enqueued(seq) => self.enqueued(seq, 0, room),
             Event::Held { seq, bytes } => self.enqueued(seq, bytes, room),
             // The refusal may overtake the word that the outcome was handed over, and the dead letter is given back as one that was.
-            Event::Refused(seq) if !self.transactional => self.enqueued(seq, 0, room),
-            Event::Refused(_) => {}
+            Event::Refused(seq) => {
+                if !self.transactional {
+                    self.enqueued(seq, 0, room);
+                }
+            }
             Event::Acked(seq) => self.finished(seq, room),
             Event::Lost { seq, loss } => self.lost(seq, loss, room, commands),
             Event::Undelivered(seq) => self.undelivered(seq, room),
