@@ -6,6 +6,7 @@ use bytes::Bytes;
 use prometheus::Registry;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Message as _, TopicPartitionList};
 
 use super::*;
@@ -40,6 +41,15 @@ fn events() -> Events {
     Events::new(slog::Logger::root(slog::Discard, slog::o!()), metrics)
 }
 
+/// A broker with the topic `out`, and the settings of a client for it.
+fn cluster() -> (MockCluster<'static, DefaultProducerContext>, ClientConfig) {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("out", 1, 1).unwrap();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", cluster.bootstrap_servers());
+    (cluster, config)
+}
+
 fn owner() -> (Arc<Owner>, Arc<Settlements>) {
     let (settlements, marks) = (Settlements::new(|| {}), Arc::new(Marks::new(NextOffset(0))));
     (Arc::new(Owner { epoch: Epoch(1), settlements: settlements.clone(), marks }), settlements)
@@ -69,10 +79,7 @@ fn all_acked(settlements: &Settlements, count: usize, deadline: Instant) -> bool
 
 #[test]
 fn owners_whom_the_client_has_no_room_for_again_and_again_are_all_served() {
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic("out", 1, 1).unwrap();
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", cluster.bootstrap_servers());
+    let (_cluster, mut config) = cluster();
     config.set("queue.buffering.max.messages", "2").set("linger.ms", "1");
     let (sink, _) = Sink::start(config, 1 << 20, events(), Heartbeat::new()).unwrap();
     let owners: Vec<_> = (0..8).map(|_| owner()).collect();
@@ -98,10 +105,7 @@ fn owners_whom_the_client_has_no_room_for_again_and_again_are_all_served() {
 
 #[test]
 fn what_a_replaced_client_has_not_delivered_goes_before_what_comes_later() {
-    let cluster = MockCluster::new(1).unwrap();
-    cluster.create_topic("out", 1, 1).unwrap();
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", cluster.bootstrap_servers());
+    let (_cluster, mut config) = cluster();
     // Long enough for all of the first half to wait in the client that is replaced.
     config.set("linger.ms", "300").set("enable.idempotence", "true");
     let (sink, thread) = Sink::start(config.clone(), 1 << 20, events(), Heartbeat::new()).unwrap();
