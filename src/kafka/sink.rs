@@ -33,7 +33,7 @@ pub(super) use self::library::{base_record, smaller_batches};
 use self::library::{is_of_the_client, record};
 use self::room::Room;
 use self::ticket::Handed;
-pub use self::ticket::{Letter, Owner, Settled, Settlement, Settlements, Ticket};
+pub use self::ticket::{Letter, Owner, Settled, Settlement, Settlements, Ticket, Word};
 
 /// The wrapper of the client library spends the last millisecond of each poll on asking for the time.
 const POLL: Duration = Duration::from_millis(500);

@@ -20,7 +20,7 @@ use crate::kafka::dead_letter::Keep;
 use crate::kafka::outcome::Failure;
 use crate::kafka::partition::{Command, Event, Partition as Machine};
 use crate::kafka::permits::Share;
-use crate::kafka::sink::{Owner, Settlement, Settlements};
+use crate::kafka::sink::{Owner, Settlements, Word};
 use crate::kafka::source::{Assigned, ReadEnd};
 use crate::record::{Epoch, NextOffset, Offset, Partition, Record};
 
@@ -53,8 +53,8 @@ pub enum Life {
     Position(Epoch, NextOffset),
 }
 
-/// Settlements have come.
-pub struct SettlementsCame;
+/// Words on outcomes have come.
+pub struct WordsCame;
 
 /// There may be more to read.
 struct ReadOn;
@@ -102,7 +102,7 @@ pub struct ConsumerActor {
     later: Vec<Event<Held>>,
     pump_planned: bool,
     commands: Vec<Command>,
-    settled: Vec<Settlement>,
+    words: Vec<Word>,
     records: Vec<Record>,
 }
 
@@ -113,7 +113,7 @@ impl ConsumerActor {
         Self {
             partition,
             parts,
-            settlements: Settlements::new(move || drop(woken.tell(SettlementsCame))),
+            settlements: Settlements::new(move || drop(woken.tell(WordsCame))),
             back: address.recipient(),
             born: Instant::now(),
             reign: None,
@@ -122,7 +122,7 @@ impl ConsumerActor {
             later: Vec::new(),
             pump_planned: false,
             commands: Vec::new(),
-            settled: Vec::new(),
+            words: Vec::new(),
             records: Vec::new(),
         }
     }
@@ -326,7 +326,7 @@ impl Actor for ConsumerActor {
         self.later = Vec::new();
         self.commands = Vec::new();
         self.records = Vec::new();
-        self.settled = Vec::new();
+        self.words = Vec::new();
         self.blame(why);
         self.ask_to_reread(None);
     }
@@ -372,8 +372,6 @@ impl Receive<Life> for ConsumerActor {
 impl Receive<Back> for ConsumerActor {
     fn receive(&mut self, back: Back, ctx: &mut Ctx<'_, Self>) {
         match back {
-            Back::Enqueued(epoch, seq) => self.step(epoch, Event::Enqueued(seq), ctx),
-            Back::Held(epoch, seq, bytes) => self.step(epoch, Event::Held { seq, bytes }, ctx),
             Back::Halted(epoch, seq) => self.step(epoch, Event::Halted(seq), ctx),
             Back::Lost { epoch, seq, loss } => {
                 let event = self.lost(seq, loss);
@@ -386,8 +384,8 @@ impl Receive<Back> for ConsumerActor {
     }
 }
 
-impl Receive<SettlementsCame> for ConsumerActor {
-    fn receive(&mut self, _: SettlementsCame, ctx: &mut Ctx<'_, Self>) {
+impl Receive<WordsCame> for ConsumerActor {
+    fn receive(&mut self, _: WordsCame, ctx: &mut Ctx<'_, Self>) {
         self.settle(ctx);
     }
 }

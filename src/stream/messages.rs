@@ -9,7 +9,7 @@ use crate::kafka::dead_letter::Keep;
 use crate::kafka::holdings::Marks;
 use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::Outcome;
-use crate::kafka::sink::{Letter, Owner, Ticket};
+use crate::kafka::sink::{Letter, Owner, Ticket, Word};
 use crate::kafka::suspects::Loss;
 use crate::record::{Epoch, Message, Partition, Record};
 
@@ -33,13 +33,9 @@ impl std::fmt::Debug for Link {
     }
 }
 
-/// What comes back to the owner of a record.
+/// What comes back to the owner of a record that has no outcome. Of outcomes it hears by [`Word`]s.
 #[derive(Clone, Debug)]
 pub enum Back {
-    /// The outcome was handed to the client library.
-    Enqueued(Epoch, Seq),
-    /// The outcome, with so many bytes, waits for its transaction.
-    Held(Epoch, Seq, usize),
     /// Whoever held the record died, or gave it up.
     Lost {
         /// Which life of the owner.
@@ -91,14 +87,14 @@ impl Guard {
     pub fn enqueued(mut self) {
         if let Some(link) = self.link.take() {
             // An owner that is gone has no use for it: its next life reads the record again.
-            drop(link.back.tell(Back::Enqueued(link.epoch, self.seq)));
+            link.owner.settlements.put(Word::Enqueued(link.epoch, self.seq));
         }
     }
 
     /// The outcome, with so many bytes, waits for its transaction, whose end is told.
     pub fn held(mut self, bytes: usize) {
         if let Some(link) = self.link.take() {
-            drop(link.back.tell(Back::Held(link.epoch, self.seq, bytes)));
+            link.owner.settlements.put(Word::Held(link.epoch, self.seq, bytes));
         }
     }
 

@@ -74,7 +74,8 @@ fn all_acked(settlements: &Settlements, count: usize, deadline: Instant) -> bool
         settlements.take(&mut settled);
         std::thread::yield_now();
     }
-    settled.len() == count && settled.iter().all(|settlement| settlement.settled == Settled::Acked)
+    let acked = |word: &Word| matches!(word, Word::Settled(Settlement { settled: Settled::Acked, .. }));
+    settled.len() == count && settled.iter().all(acked)
 }
 
 #[test]

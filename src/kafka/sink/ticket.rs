@@ -56,10 +56,21 @@ pub struct Settlement {
     pub settled: Settled,
 }
 
-/// Where an owner finds what became of its outcomes, and where they wait for each other. Filled on the producer's thread,
-/// emptied on the owner's.
+/// What an owner hears of one of its outcomes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It was handed to the client library.
+    Enqueued(Epoch, Seq),
+    /// With so many bytes, it waits for its transaction.
+    Held(Epoch, Seq, usize),
+    /// It has come to its end.
+    Settled(Settlement),
+}
+
+/// Where an owner finds what became of its outcomes, and where they wait for each other. Filled by the producer, whose actor
+/// and thread tell of many at a time; emptied by the owner.
 pub struct Settlements {
-    list: Mutex<Vec<Settlement>>,
+    list: Mutex<Vec<Word>>,
     lane: Mutex<Lane<Handed>>,
     wake: Box<dyn Fn() + Send + Sync>,
 }
@@ -71,15 +82,15 @@ impl Settlements {
     }
 
     /// Takes all there is.
-    pub fn take(&self, into: &mut Vec<Settlement>) {
+    pub fn take(&self, into: &mut Vec<Word>) {
         into.append(&mut self.list());
     }
 
     /// Adds one.
-    pub fn put(&self, settlement: Settlement) {
+    pub fn put(&self, word: Word) {
         let mut list = self.list();
         let was_empty = list.is_empty();
-        list.push(settlement);
+        list.push(word);
         drop(list);
         if was_empty {
             (self.wake)();
@@ -91,7 +102,7 @@ impl Settlements {
         self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<Settlement>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Word>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,14 +136,14 @@ impl Ticket {
     /// Tells the owner.
     pub fn settle(self, settled: Settled) {
         let Self { owner, seq, letter, .. } = self;
-        owner.settlements.put(Settlement { epoch: owner.epoch, seq, letter, settled });
+        owner.settlements.put(Word::Settled(Settlement { epoch: owner.epoch, seq, letter, settled }));
     }
 
     /// Tells the owner of an outcome that was in its lane. What becomes of what waits there.
     pub(super) fn leave(self, settled: Settled, busy: bool) -> (Arc<Owner>, Turn) {
         let Self { owner, seq, letter, .. } = self;
         let turn = owner.settlements.lane().settled(busy);
-        owner.settlements.put(Settlement { epoch: owner.epoch, seq, letter, settled });
+        owner.settlements.put(Word::Settled(Settlement { epoch: owner.epoch, seq, letter, settled }));
         (owner, turn)
     }
 }

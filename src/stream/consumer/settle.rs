@@ -9,26 +9,34 @@ use super::ConsumerActor;
 use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::{ErrorClass, Failure};
 use crate::kafka::partition::Event;
-use crate::kafka::sink::{Letter, Settled, Settlement};
+use crate::kafka::sink::{Letter, Settled, Settlement, Word};
 use crate::record::Epoch;
 use crate::stream::messages::item;
 
 impl ConsumerActor {
     pub(super) fn settle(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let mut settled = std::mem::take(&mut self.settled);
-        self.settlements.take(&mut settled);
-        for Settlement { epoch, seq, letter, settled } in settled.drain(..) {
-            match settled {
-                Settled::Acked => self.acked(epoch, seq, letter, ctx),
-                Settled::Refused(code) => self.refused(epoch, seq, letter, code, ctx),
-                Settled::Undelivered(code) => {
-                    self.parts.events.produce_failed(self.topic(letter), &code);
-                    self.after_pause(epoch, Event::Undelivered(seq), ctx);
-                }
+        let mut words = std::mem::take(&mut self.words);
+        self.settlements.take(&mut words);
+        for word in words.drain(..) {
+            match word {
+                Word::Enqueued(epoch, seq) => self.step(epoch, Event::Enqueued(seq), ctx),
+                Word::Held(epoch, seq, bytes) => self.step(epoch, Event::Held { seq, bytes }, ctx),
+                Word::Settled(settlement) => self.settled(settlement, ctx),
             }
         }
-        self.settled = settled;
+        self.words = words;
         self.read_if_waiting(ctx);
+    }
+
+    fn settled(&mut self, Settlement { epoch, seq, letter, settled }: Settlement, ctx: &mut Ctx<'_, Self>) {
+        match settled {
+            Settled::Acked => self.acked(epoch, seq, letter, ctx),
+            Settled::Refused(code) => self.refused(epoch, seq, letter, code, ctx),
+            Settled::Undelivered(code) => {
+                self.parts.events.produce_failed(self.topic(letter), &code);
+                self.after_pause(epoch, Event::Undelivered(seq), ctx);
+            }
+        }
     }
 
     /// Brings the partition's gauges up to date.
