@@ -35,6 +35,8 @@ struct Lane {
 pub struct Lanes {
     order: Order,
     by_id: HashMap<LaneId, Lane, RandomState>,
+    /// Of all lanes.
+    waiting: usize,
     turns: Turns,
 }
 
@@ -52,7 +54,7 @@ impl Lanes {
     /// No records yet.
     pub fn new(order: Order) -> Self {
         let turns = Turns { ready: VecDeque::new(), side_by_side: order == Order::None, end: Seq(u64::MAX) };
-        Self { order, by_id: HashMap::default(), turns }
+        Self { order, by_id: HashMap::default(), waiting: 0, turns }
     }
 
     /// The lane of a record.
@@ -68,6 +70,7 @@ impl Lanes {
     pub fn push(&mut self, lane: LaneId, seq: Seq) {
         let entry = self.by_id.entry(lane.clone()).or_default();
         entry.waiting.push_back(seq);
+        self.waiting += 1;
         self.turns.queue(entry, lane);
     }
 
@@ -79,12 +82,18 @@ impl Lanes {
         }
         let place = entry.waiting.partition_point(|other| *other < seq);
         entry.waiting.insert(place, seq);
+        self.waiting += 1;
         self.turns.queue(entry, lane);
     }
 
     /// Whether it is the turn of any record.
     pub fn any_ready(&self) -> bool {
         !self.turns.ready.is_empty()
+    }
+
+    /// How many records could start now, each beside all others.
+    pub fn ready(&self) -> usize {
+        if self.turns.side_by_side { self.waiting } else { self.turns.ready.len() }
     }
 
     /// From now on it is only the turn of records before this one.
@@ -104,6 +113,7 @@ impl Lanes {
         let lane = self.by_id.get_mut(&id)?;
         lane.queued = false;
         let seq = lane.waiting.pop_front()?;
+        self.waiting -= 1;
         lane.running += 1;
         self.turns.queue(lane, id);
         Some(seq)
@@ -117,6 +127,7 @@ impl Lanes {
             Order::Partition | Order::Key => 0,
         };
         let seq = lane.waiting.remove(place)?;
+        self.waiting -= 1;
         lane.running += 1;
         if self.order != Order::None || lane.waiting.is_empty() {
             lane.queued = false;
@@ -128,7 +139,9 @@ impl Lanes {
     /// A waiting record need not run any more.
     pub fn withdraw(&mut self, id: &LaneId, seq: Seq) {
         let Some(lane) = self.by_id.get_mut(id) else { return };
+        let before = lane.waiting.len();
         lane.waiting.retain(|other| *other != seq);
+        self.waiting -= before - lane.waiting.len();
         if lane.waiting.is_empty() {
             if lane.queued {
                 lane.queued = false;
@@ -268,6 +281,21 @@ mod tests {
     }
 
     #[test]
+    fn ready_are_the_first_of_each_lane_and_without_order_all() {
+        for (order, ready) in [(Order::Partition, [1, 1]), (Order::Key, [2, 1]), (Order::None, [3, 2])] {
+            let mut lanes = Lanes::new(order);
+            for (seq, k) in [(0, "a"), (1, "a"), (2, "b")] {
+                push(&mut lanes, seq, Some(k));
+            }
+            assert_eq!(lanes.ready(), ready[0]);
+            lanes.withdraw(&lanes.lane_of(Seq(2), Some(&Bytes::from_static(b"b"))), Seq(2));
+            assert_eq!(lanes.ready(), ready[1]);
+            lanes.start();
+            assert_eq!(lanes.ready(), usize::from(order == Order::None));
+        }
+    }
+
+    #[test]
     fn a_finished_lane_is_forgotten() {
         let mut lanes = Lanes::new(Order::Key);
         push(&mut lanes, 0, Some("a"));
@@ -275,6 +303,6 @@ mod tests {
         lanes.left(key("a"));
         push(&mut lanes, 1, Some("b"));
         lanes.withdraw(&key("b"), Seq(1));
-        assert!(lanes.by_id.is_empty() && lanes.turns.ready.is_empty());
+        assert!(lanes.by_id.is_empty() && lanes.turns.ready.is_empty() && lanes.waiting == 0);
     }
 }

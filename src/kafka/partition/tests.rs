@@ -208,6 +208,24 @@ fn reading_stops_at_the_window_and_at_the_commit_span() {
 }
 
 #[test]
+fn reading_stops_while_enough_records_wait_for_nothing_but_room() {
+    let mut bench = Bench::new(Order::Key, 1);
+    bench.partition.bounds = Bounds { window: 1000, commit_span: 1000, drain_starts: DRAIN };
+    bench.read(&["a"]);
+    for n in 0..READY {
+        assert_eq!(bench.partition.may_read(&mut bench.room), READY - n);
+        bench.read(&["a", Box::leak(n.to_string().into_boxed_str())]);
+        bench.room.bytes = 0;
+    }
+    assert_eq!(bench.partition.may_read(&mut bench.room), 0);
+    assert_eq!(bench.say(Event::Enqueued(Seq(0))).len(), 2, "one starts, the next is starved");
+    assert_eq!(bench.partition.may_read(&mut bench.room), 0, "one of a took the place in line of the one that started");
+    bench.room.records = 9;
+    assert_eq!(bench.say(Event::Pump).len(), 9 + 1);
+    assert_eq!(bench.partition.may_read(&mut bench.room), 9);
+}
+
+#[test]
 fn reading_stops_while_bytes_are_short() {
     let mut bench = Bench::new(Order::None, 9);
     bench.room.bytes = 100;
