@@ -9,7 +9,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::client::ClientContext;
@@ -24,6 +24,7 @@ use crate::events::{Client, Events};
 
 mod lane;
 mod library;
+mod lingering;
 mod room;
 mod ticket;
 
@@ -31,6 +32,7 @@ use self::lane::Turn;
 pub use self::library::is_refusal;
 pub(super) use self::library::{base_record, smaller_batches};
 use self::library::{is_of_the_client, record};
+use self::lingering::Lingering;
 use self::room::Room;
 use self::ticket::Handed;
 pub use self::ticket::{Letter, Owner, Settled, Settlement, Settlements, Ticket, Word};
@@ -41,7 +43,7 @@ const POLL: Duration = Duration::from_millis(500);
 const SHORT: Duration = Duration::from_millis(50);
 const REPLACE_PAUSE: Duration = Duration::from_secs(1);
 
-/// While there is much to send, outcomes wait so long for others.
+/// While there is much to send, outcomes wait so long for others, or a few times that.
 pub const LINGER: Duration = Duration::from_millis(10);
 
 /// There is no room for an outcome: try again.
@@ -109,9 +111,10 @@ pub struct Sink {
     /// Owners whose lanes could not go on for a reason that passes.
     held_up: Mutex<Vec<Arc<Settlements>>>,
     /// Owners whose lanes wait for the next [`Sink::go_on`].
-    lingering: Mutex<Vec<Arc<Settlements>>>,
+    lingering: Mutex<Lingering<Arc<Settlements>>>,
     /// Outcomes in lanes that are not under way.
     waiting: AtomicUsize,
+    began: Instant,
     stop: AtomicBool,
     config: RwLock<ClientConfig>,
     heartbeat: Heartbeat,
@@ -144,6 +147,7 @@ impl Sink {
             held_up: Mutex::default(),
             lingering: Mutex::default(),
             waiting: AtomicUsize::new(0),
+            began: Instant::now(),
             stop: AtomicBool::new(false),
             config: RwLock::new(config),
             heartbeat,
@@ -174,10 +178,11 @@ impl Sink {
         self.waiting.load(SeqCst) > 0
     }
 
-    /// Hands over what has lingered.
+    /// Hands over what has lingered for long enough.
     pub fn go_on(&self) {
-        let lingering = std::mem::take(&mut *locked(&self.lingering));
-        for owner in &lingering {
+        let (waiting, unsettled) = (self.waiting.load(SeqCst), self.unsettled());
+        let due = locked(&self.lingering).due(waiting, unsettled, self.began.elapsed());
+        for owner in &due {
             self.pump(owner);
         }
     }
@@ -214,7 +219,7 @@ impl Sink {
     fn take_turn(&self, owner: &Arc<Settlements>, turn: Turn) {
         match turn {
             Turn::Go => self.pump(owner),
-            Turn::Lingers => locked(&self.lingering).push(owner.clone()),
+            Turn::Lingers => locked(&self.lingering).push(owner.clone(), self.began.elapsed()),
             Turn::Known => {}
         }
     }
