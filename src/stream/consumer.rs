@@ -6,7 +6,6 @@
 //! death. If this actor dies, its next life gets a new epoch that begins at what was finished.
 
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use bytes::Bytes;
 use millrace_actors::{Actor, ActorRef, Ctx, Failure as Ended, Receive, Recipient};
@@ -27,6 +26,7 @@ use crate::record::{Epoch, NextOffset, Offset, Partition, Record};
 mod dispatch;
 mod end;
 mod own;
+mod pace;
 mod parts;
 mod settle;
 
@@ -34,12 +34,6 @@ pub use self::parts::Parts;
 
 /// Records read at one wake-up, so that other actors of the thread get their turn.
 const BATCH: usize = 256;
-/// The net under a lost wake-up, and the pace of what is shown.
-const TICK: Duration = Duration::from_secs(1);
-/// While another partition has the room this one waits for.
-const STARVED: Duration = Duration::from_millis(2);
-/// Before something that could not be handed over is tried again.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What becomes of the partition.
 pub enum Life {
@@ -191,7 +185,7 @@ impl ConsumerActor {
         reign.unread = most == 0;
         if most == 0 {
             if reign.share.waits() {
-                self.plan_pump(STARVED, ctx);
+                self.wait_for_room(ctx);
             }
             return;
         }
@@ -262,7 +256,7 @@ impl ConsumerActor {
                         reign.assigned.marks.set_safe(next);
                     }
                 }
-                Command::Starved => self.plan_pump(STARVED, ctx),
+                Command::Starved => self.wait_for_room(ctx),
                 Command::Drained => {
                     if let Some(reign) = &mut self.reign {
                         reign.drained = None;
@@ -272,50 +266,11 @@ impl ConsumerActor {
         }
         self.commands = commands;
     }
-
-    fn after_pause(&mut self, epoch: Epoch, event: Event<Held>, ctx: &mut Ctx<'_, Self>) {
-        if self.reign.as_ref().is_some_and(|reign| reign.assigned.epoch == epoch) {
-            self.later.push(event);
-            self.plan_pump(PAUSE, ctx);
-        }
-    }
-
-    fn plan_pump(&mut self, after: Duration, ctx: &mut Ctx<'_, Self>) {
-        if !std::mem::replace(&mut self.pump_planned, true) {
-            ctx.later(after, |actor, ctx| {
-                actor.pump_planned = false;
-                actor.pump(ctx);
-            });
-        }
-    }
-
-    fn pump(&mut self, ctx: &mut Ctx<'_, Self>) {
-        let Some(epoch) = self.reign.as_ref().map(|reign| reign.assigned.epoch) else { return };
-        for event in std::mem::take(&mut self.later) {
-            self.step(epoch, event, ctx);
-        }
-        self.step(epoch, Event::Pump, ctx);
-        self.read_if_waiting(ctx);
-    }
-
-    fn read_if_waiting(&mut self, ctx: &mut Ctx<'_, Self>) {
-        self.show();
-        match &self.reign {
-            Some(reign) if reign.unread || reign.outside => self.read(ctx),
-            _ => self.show_idle(),
-        }
-    }
-
-    fn tick(&mut self, ctx: &mut Ctx<'_, Self>) {
-        self.settle(ctx);
-        self.pump(ctx);
-        self.read(ctx);
-    }
 }
 
 impl Actor for ConsumerActor {
     fn started(&mut self, ctx: &mut Ctx<'_, Self>) {
-        ctx.every(TICK, Self::tick);
+        ctx.every(pace::TICK, Self::tick);
         if std::mem::take(&mut self.orphaned) {
             self.ask_to_reread(None);
         }

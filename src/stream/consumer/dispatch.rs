@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use millrace_actors::{Ctx, Failure as Ended};
 
-use super::{ConsumerActor, Held, PAUSE};
+use super::pace::PAUSE;
+use super::{ConsumerActor, Held};
 use crate::kafka::dead_letter::Keep;
 use crate::kafka::offsets::Seq;
 use crate::kafka::outcome::{ErrorClass, Failure, Outcome};
