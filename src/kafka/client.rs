@@ -14,7 +14,7 @@ use crate::config::settings::{Assignment, Delivery, Settings};
 /// Largest response that one fetch may bring, unless a single batch is larger.
 const FETCH_BYTES: usize = 8 << 20;
 /// Records read ahead for one partition: what a fetch more brings in time at any rate that one partition has.
-const AHEAD: usize = 1000;
+const AHEAD: usize = 500;
 /// Outcomes that the producer holds at least: the windows of a hundred partitions.
 const OUTCOMES: usize = 200_000;
 /// Frames up to this are always taken: librdkafka's own default.
@@ -58,7 +58,7 @@ pub fn consumer_config(settings: &Settings) -> ClientConfig {
     // Every record that is held pins the response it came in. A first batch larger than this still comes whole.
     config.set("fetch.max.bytes", FETCH_BYTES.min(prefetch.max(1 << 20)).to_string());
     // What one response brings comes on top of that, and small records take some times their bytes in the library.
-    config.set("max.partition.fetch.bytes", (prefetch / 4).clamp(64 << 10, 1 << 20).to_string());
+    config.set("max.partition.fetch.bytes", (prefetch / 16).clamp(64 << 10, 1 << 20).to_string());
     // Below fetch.max.bytes, or librdkafka raises that. It limits nothing that is read.
     config.set("message.max.bytes", "1000000");
     // A batch that the topic took but that is larger than a frame may be would stop its partition for good.
