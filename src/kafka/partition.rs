@@ -18,10 +18,6 @@ pub use self::words::{Bounds, Command, Event, Room};
 use crate::config::settings::Order;
 use crate::record::{Epoch, NextOffset, Offset};
 
-/// While so many records could start at once if the process had room for them, no more are read: those that wait in the client
-/// library take a fraction of the memory.
-const READY: usize = 64;
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Waiting,
@@ -147,7 +143,7 @@ impl<T> Partition<T> {
         if self.drain.is_some() || !room.may_read(self.window.unfinished()) {
             return 0;
         }
-        let ready = READY.saturating_sub(self.lanes.ready());
+        let ready = self.bounds.ready.saturating_sub(self.lanes.ready());
         let held = if self.transactional { self.enqueued } else { 0 };
         let window = self.bounds.window.saturating_sub(self.window.unfinished() - held);
         // The span cannot pass its bound when no more than it and one unfinished record are held.

@@ -34,6 +34,10 @@ use crate::model::breaker::Breaker;
 use crate::model::health::EndpointStats;
 use crate::model::shares::Shares;
 
+/// Records of a partition that wait for nothing but room in the process: enough to take it up when it comes. More would only take
+/// memory, some times what they take in the client library.
+const READY: usize = 64;
+
 /// A node's endpoint for one transport.
 pub struct EndpointSetting {
     /// Which node, and how it is called.
@@ -146,6 +150,7 @@ impl Setting {
             in_flight: limits.in_flight_records,
             bounds: WindowBounds {
                 window: limits.window,
+                ready: READY,
                 commit_span: limits.commit_span,
                 // What was started last has the other half.
                 drain_starts: limits.drain / 2,

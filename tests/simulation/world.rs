@@ -90,7 +90,8 @@ impl World {
         let order = rng.pick(&[Order::Key, Order::Key, Order::Partition, Order::None]).unwrap_or(Order::Key);
         let limits = Limits { records: rng.between(1, 8), bytes: rng.between(4, 60), held: rng.between(8, 200) };
         let drain_starts = Duration::from_millis(rng.between(0, 60) as u64);
-        let bounds = Bounds { window: rng.between(1, 8), commit_span: rng.between(1, 10), drain_starts };
+        let (window, commit_span) = (rng.between(1, 8), rng.between(1, 10));
+        let bounds = Bounds { window, ready: 1 + (window + commit_span) % 4, commit_span, drain_starts };
         let tx_rules = TxRules {
             interval: Duration::from_millis(rng.between(2, 40) as u64),
             records: rng.between(1, 10),

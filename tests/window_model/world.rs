@@ -59,7 +59,8 @@ impl World {
         let mut rng = Rng(seed);
         let order = rng.pick(&[Order::Partition, Order::Key, Order::None]).unwrap_or(Order::Key);
         let drain_starts = Duration::from_millis(rng.between(0, 40) as u64);
-        let bounds = Bounds { window: rng.between(1, 6), commit_span: rng.between(1, 6), drain_starts };
+        let (window, commit_span) = (rng.between(1, 6), rng.between(1, 6));
+        let bounds = Bounds { window, ready: 1 + (window + commit_span) % 4, commit_span, drain_starts };
         let parts: Vec<Part> =
             (0..rng.between(2, 4)).map(|_| Part { log: Log::new(&mut rng), life: None, late: Vec::new() }).collect();
         let room = SharedRoom {

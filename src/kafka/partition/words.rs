@@ -80,6 +80,8 @@ pub trait Room {
 pub struct Bounds {
     /// Records read and not finished.
     pub window: usize,
+    /// Records that could start at once if the process had room for them: at so many, no more are read.
+    pub ready: usize,
     /// Finished records past the oldest unfinished one.
     pub commit_span: usize,
     /// A drain starts what is still to be finished for so long.
