@@ -61,16 +61,29 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The numbers that follow a value of an array, each right behind its comma or a space after that. What else follows is
-    /// not looked at.
-    pub(super) fn further_numbers(&mut self) -> Result<(), SyntaxError> {
+    /// The numbers that follow a value of an array, each right behind its comma or a space after that; if the array is `nested`,
+    /// one in another, also those of arrays that follow it. What else follows is not looked at.
+    pub(super) fn further_numbers(&mut self, nested: bool) -> Result<(), SyntaxError> {
         loop {
-            let skipped = match self.body.get(self.at..) {
-                Some([b',', b'-' | b'0'..=b'9', ..]) => 1,
-                Some([b',', b' ', b'-' | b'0'..=b'9', ..]) => 2,
+            let (between, rest) = match &self.body[self.at..] {
+                [b',', rest @ ..] => (1, rest),
+                [b']', b',', b'[', rest @ ..] if nested => (3, rest),
                 _ => return Ok(()),
             };
-            self.at += skipped;
+            // Most are so: a digit, the point, digits.
+            if let [b'0'..=b'9', b'.', fraction @ ..] = rest {
+                let digits = leading_digits(fraction);
+                if digits > 0 && !matches!(fraction.get(digits), Some(b'e' | b'E')) {
+                    self.at += between + 2 + digits;
+                    continue;
+                }
+            }
+            let space = match rest {
+                [b'-' | b'0'..=b'9', ..] => 0,
+                [b' ', b'-' | b'0'..=b'9', ..] => 1,
+                _ => return Ok(()),
+            };
+            self.at += between + space;
             self.number()?;
         }
     }
@@ -167,20 +180,31 @@ const ONES: u64 = u64::MAX / 255;
 /// The highest bit of each byte.
 const TOPS: u64 = ONES << 7;
 
-/// How many digits the bytes begin with. Tensors are digits for the most part, so they are looked at eight at a time.
+/// How many digits the bytes begin with. Tensors are digits for the most part, so they are looked at two words at a time.
 #[inline]
 fn leading_digits(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        // 0 to 9 in the bytes that are digits; adding 0x76 sets the highest bit of all others. What is carried on from a byte
-        // that is none changes only those behind it.
-        let values = u64::from_le_bytes(*word) ^ (ONES * u64::from(b'0'));
-        let others = (values.wrapping_add(ONES * 0x76) | values) & TOPS;
-        if others != 0 {
-            return index * 8 + others.trailing_zeros() as usize / 8;
+    let mut count = 0;
+    // A double has up to 17 of them, so that the two words tell most numbers without another turn.
+    while let Some((two, rest)) = bytes[count..].split_first_chunk::<16>() {
+        let [first, second] = [&two[..8], &two[8..]].map(|word| {
+            let word = word.try_into().map_or(0, u64::from_le_bytes);
+            // 0 to 9 in the bytes that are digits; adding 0x76 sets the highest bit of all others. What is carried on from a
+            // byte that is none changes only those behind it.
+            let values = word ^ (ONES * u64::from(b'0'));
+            (values.wrapping_add(ONES * 0x76) | values) & TOPS
+        });
+        if first != 0 {
+            return count + first.trailing_zeros() as usize / 8;
+        }
+        if second != 0 {
+            return count + 8 + second.trailing_zeros() as usize / 8;
+        }
+        count += 16;
+        if rest.first().is_none_or(|byte| !byte.is_ascii_digit()) {
+            return count;
         }
     }
-    words.len() * 8 + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    count + bytes[count..].iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// How many bytes, in steps of eight, surely hold no quote, backslash or control character.

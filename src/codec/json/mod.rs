@@ -155,7 +155,8 @@ fn walk(body: &[u8], mut visit: impl FnMut(Member, bool)) -> Result<Root, Syntax
             cursor.scalar()?;
             // Tensors, for the most part: no need to come by here for each of their numbers.
             if depth > 1 && objects >> (depth - 1) & 1 == 0 {
-                cursor.further_numbers()?;
+                // Nothing that is shown ends with an array below the third level.
+                cursor.further_numbers(depth > 2 && objects >> (depth - 2) & 1 == 0)?;
             }
         }
 

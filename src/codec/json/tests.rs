@@ -86,6 +86,17 @@ fn the_last_member_of_a_name_is_found_however_it_is_written() {
     assert_eq!(members(b" 1 ", ["a"]).unwrap(), (Root::Scalar, [None]));
 }
 
+#[test]
+fn an_array_follows_another_only_in_an_array() {
+    for body in [r#"{"a":[1.5],[2.5]}"#, r#"{"a":{"b":[1.5],[2.5]}}"#, r#"[{"b":[1.5],[2.5]}]"#, "[1.5],[2.5]"] {
+        assert!(scan(body.as_bytes(), |_| ()).is_err(), "{body}");
+        agrees(body.as_bytes());
+    }
+    let mut found = Vec::new();
+    walk(b"[[1.5],[2.5],[[3.5],[4.5]]]", |member, _| found.push(member.value)).unwrap();
+    assert_eq!(found, [1..6, 7..12, 13..26], "each element of the top is shown");
+}
+
 fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
@@ -129,6 +140,26 @@ proptest! {
         let at = at.index(body.len());
         if cut { body.truncate(at) } else { body[at] = byte }
         agrees(&body);
+    }
+
+    #[test]
+    fn a_damaged_tensor_is_judged_as_a_real_parser_does(
+        rows in vec(vec(vec("-?(0|[1-9][0-9]{0,20})(\\.[0-9]{1,20})?(e-?[0-9])?", 1..4), 1..4), 1..4),
+        object: bool, space: bool, at: prop::sample::Index, byte in prop::sample::select(b"0],[.-e} :1".to_vec()), whole: bool,
+    ) {
+        let comma = if space { ", " } else { "," };
+        let list = |items: Vec<String>| format!("[{}]", items.join(comma));
+        let tensor = list(rows.into_iter().map(|row| list(row.into_iter().map(list).collect())).collect());
+        let mut body = if object { format!("{{\"a\":{tensor},\"b\":[1]}}") } else { tensor.clone() }.into_bytes();
+        if whole {
+            let mut found = Vec::new();
+            prop_assert!(scan(&body, |member| found.push(body[member.value].to_vec())).is_ok());
+            prop_assert_eq!(found, if object { vec![tensor.into_bytes(), b"[1]".to_vec()] } else { Vec::new() });
+        } else {
+            let at = at.index(body.len());
+            body[at] = byte;
+            agrees(&body);
+        }
     }
 
     #[test]
