@@ -71,7 +71,7 @@ fn properties_pass_through_to_their_client() {
 #[test]
 fn only_outcomes_that_come_one_by_one_linger_for_others() {
     let settings = settings(&[]);
-    assert_eq!(producer_config(&settings).get("linger.ms"), Some("0.5"));
+    assert_eq!(producer_config(&settings).get("linger.ms"), Some("0"));
     assert_eq!(transaction_config(&settings).get("linger.ms"), Some("5"));
 }
 
