@@ -95,4 +95,4 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -39,7 +39,7 @@ fn limits() -> Limits {
 
 /// Keeps lines as `LEVEL message key=value …`, keys in the order they were given.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Kept(Arc<Mutex<Vec<String>>>);
 
 impl Drain for Kept {
     type Ok = ();
@@ -62,7 +62,8 @@ impl Drain for Kept {
     }
 }
 
-fn events() -> (Events, Registry, Kept) {
+/// Events that are counted and kept.
+pub(crate) fn events() -> (Events, Registry, Kept) {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry, &deployment(), &limits()).unwrap();
     let kept = Kept::default();

@@ -5,7 +5,7 @@
 //! committed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
@@ -71,6 +71,7 @@ pub struct Assignment {
     client: OnceLock<Weak<Client>>,
     state: Mutex<State>,
     turns: Turns,
+    leaving: AtomicBool,
 }
 
 /// Epochs are unique in the process, over all clients.
@@ -100,6 +101,7 @@ impl Assignment {
             client: OnceLock::new(),
             state: Mutex::default(),
             turns: Turns::default(),
+            leaving: AtomicBool::new(false),
         }
     }
 
@@ -139,8 +141,9 @@ impl Assignment {
         Ok(())
     }
 
-    /// Ends every epoch: owners finish what runs, it is committed, nothing is held.
+    /// Ends every epoch: owners finish what runs, it is committed, nothing is held or taken any more.
     pub fn release_all(&self, client: &Client, lost: bool) {
+        self.leaving.store(true, Relaxed);
         let held = self.state().holdings.partitions();
         self.release(client, &held, lost);
     }
@@ -155,6 +158,11 @@ impl Assignment {
     }
 
     fn assign(&self, client: &Client, list: &TopicPartitionList) -> Result<(), KafkaError> {
+        if self.leaving.load(Relaxed) {
+            // It was on its way when the client began to leave. It is answered and given to nobody: questions about positions would
+            // wait in vain, as nobody answers a client that leaves.
+            return assign(client, list);
+        }
         let partitions = partitions(list);
         let beginnings = self.beginnings(client, &partitions)?;
         for (partition, _) in &beginnings {
@@ -162,10 +170,7 @@ impl Assignment {
         }
         let with_offsets =
             self.list(&beginnings.iter().map(|(p, beginning)| (*p, beginning.at)).collect::<Vec<_>>())?;
-        match client.rebalance_protocol() {
-            RebalanceProtocol::Cooperative => client.incremental_assign(&with_offsets)?,
-            _ => client.assign(&with_offsets)?,
-        }
+        assign(client, &with_offsets)?;
         for (partition, beginning) in beginnings {
             self.report(partition, beginning);
             self.hand_over(partition, beginning);
@@ -305,6 +310,13 @@ impl Assignment {
     }
 }
 
+fn assign(client: &Client, list: &TopicPartitionList) -> KafkaResult<()> {
+    match client.rebalance_protocol() {
+        RebalanceProtocol::Cooperative => client.incremental_assign(list),
+        _ => client.assign(list),
+    }
+}
+
 fn partitions(list: &TopicPartitionList) -> Vec<Partition> {
     // `elements` must not be called on an empty list.
     if list.count() == 0 { Vec::new() } else { list.elements().iter().map(|e| Partition(e.partition())).collect() }
@@ -352,3 +364,6 @@ impl ConsumerContext for Assignment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,43 +3,16 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use prometheus::Registry;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Message as _, TopicPartitionList};
 
 use super::*;
-use crate::config::settings::{Deployment, Limits};
-use crate::events::Metrics;
+use crate::events::tests::events;
 use crate::kafka::holdings::Marks;
 use crate::kafka::offsets::Seq;
 use crate::record::{Epoch, Headers, NextOffset};
-
-fn events() -> Events {
-    let deployment = Deployment {
-        name: "d".into(),
-        namespace: "n".into(),
-        predictor: "p".into(),
-        predictor_version: String::new(),
-        file: None,
-    };
-    let limits = Limits {
-        in_flight_records: 1,
-        in_flight_bytes: 1,
-        window: 1,
-        commit_span: 1,
-        held_bytes: 1,
-        prefetch_bytes: 1,
-        request_bytes: 1,
-        reply_bytes: 1,
-        record_deadline: POLL,
-        drain: POLL,
-        termination_grace: POLL,
-    };
-    let metrics = Metrics::register(&Registry::new(), &deployment, &limits).unwrap();
-    Events::new(slog::Logger::root(slog::Discard, slog::o!()), metrics)
-}
 
 /// A broker with the topic `out`, and the settings of a client for it.
 fn cluster() -> (MockCluster<'static, DefaultProducerContext>, ClientConfig) {
@@ -82,7 +55,7 @@ fn all_acked(settlements: &Settlements, count: usize, deadline: Instant) -> bool
 fn owners_whom_the_client_has_no_room_for_again_and_again_are_all_served() {
     let (_cluster, mut config) = cluster();
     config.set("queue.buffering.max.messages", "2").set("linger.ms", "1");
-    let (sink, _) = Sink::start(config, 1 << 20, events(), Heartbeat::new()).unwrap();
+    let (sink, _) = Sink::start(config, 1 << 20, events().0, Heartbeat::new()).unwrap();
     let owners: Vec<_> = (0..8).map(|_| owner()).collect();
     let (sender, all) = (sink.clone(), owners.clone());
     // On a thread of its own: what is stuck there must not keep the test from failing.
@@ -109,7 +82,7 @@ fn what_a_replaced_client_has_not_delivered_goes_before_what_comes_later() {
     let (_cluster, mut config) = cluster();
     // Long enough for all of the first half to wait in the client that is replaced.
     config.set("linger.ms", "300").set("enable.idempotence", "true");
-    let (sink, thread) = Sink::start(config.clone(), 1 << 20, events(), Heartbeat::new()).unwrap();
+    let (sink, thread) = Sink::start(config.clone(), 1 << 20, events().0, Heartbeat::new()).unwrap();
     let (owner, settlements) = owner();
     for seq in 0..200 {
         if seq == 100 {
